@@ -1,0 +1,112 @@
+"""Plane and camera geometry in numpy. Every function broadcasts over leading axes.
+
+Frames: world east-north-up; ego at the rear axle on the ground, x forward, y left, z up; camera x right, y down, z forward.
+A pose in the plane is ``xy_yaw`` [..., 3] (m, m, rad). ``a_from_b`` maps coordinates in frame b to frame a.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+def wrap_angle_rad(angle_rad: ArrayLike) -> Array:
+    """The same angle in [-pi, pi)."""
+    return np.asarray((np.asarray(angle_rad, np.float64) + np.pi) % (2 * np.pi) - np.pi)
+
+
+def rotate_xy(xy: ArrayLike, yaw_rad: ArrayLike) -> Array:
+    """``xy`` [..., 2] turned counter-clockwise by ``yaw_rad`` [...]."""
+    xy = np.asarray(xy, np.float64)
+    cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
+    return np.stack([cos * xy[..., 0] - sin * xy[..., 1], sin * xy[..., 0] + cos * xy[..., 1]], axis=-1)
+
+
+def world_from_ego(xy_ego: ArrayLike, ego_xy_yaw: ArrayLike) -> Array:
+    """Points [..., 2] in the frame of ``ego_xy_yaw`` [..., 3], given in world coordinates."""
+    pose = np.asarray(ego_xy_yaw, np.float64)
+    return rotate_xy(xy_ego, pose[..., 2]) + pose[..., :2]
+
+
+def ego_from_world(xy_world: ArrayLike, ego_xy_yaw: ArrayLike) -> Array:
+    """World points [..., 2] seen from the frame of ``ego_xy_yaw`` [..., 3]."""
+    pose = np.asarray(ego_xy_yaw, np.float64)
+    return rotate_xy(np.asarray(xy_world, np.float64) - pose[..., :2], -pose[..., 2])
+
+
+def relative_xy_yaw(target_xy_yaw: ArrayLike, frame_xy_yaw: ArrayLike) -> Array:
+    """Pose [..., 3] of ``target`` in the frame of ``frame``; both are given in the same outer frame."""
+    target, frame = np.asarray(target_xy_yaw, np.float64), np.asarray(frame_xy_yaw, np.float64)
+    xy = ego_from_world(target[..., :2], frame)
+    return np.concatenate([xy, wrap_angle_rad(target[..., 2] - frame[..., 2])[..., None]], axis=-1)
+
+
+def compose_xy_yaw(frame_xy_yaw: ArrayLike, local_xy_yaw: ArrayLike) -> Array:
+    """Pose [..., 3] in the outer frame of a ``local`` pose given in ``frame``; the inverse of `relative_xy_yaw`."""
+    frame, local = np.asarray(frame_xy_yaw, np.float64), np.asarray(local_xy_yaw, np.float64)
+    xy = world_from_ego(local[..., :2], frame)
+    return np.concatenate([xy, wrap_angle_rad(frame[..., 2] + local[..., 2])[..., None]], axis=-1)
+
+
+def box_corners_xy(xy_yaw: ArrayLike, size_lw_m: ArrayLike) -> Array:
+    """Corners [..., 4, 2] of rectangles centred at ``xy_yaw``: front left, front right, rear right, rear left."""
+    pose, size = np.asarray(xy_yaw, np.float64), np.asarray(size_lw_m, np.float64)
+    signs = np.array([[0.5, 0.5], [0.5, -0.5], [-0.5, -0.5], [-0.5, 0.5]])
+    return world_from_ego(signs * size[..., None, :], pose[..., None, :])
+
+
+def boxes_overlap(corners_a: ArrayLike, corners_b: ArrayLike) -> NDArray[np.bool_]:
+    """Whether convex quadrilaterals [..., 4, 2] overlap, by the separating-axis theorem; touching edges do not."""
+    a, b = np.asarray(corners_a, np.float64), np.asarray(corners_b, np.float64)
+    separated = np.zeros(np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), bool)
+    for box in (a, b):
+        for i in range(2):
+            edge = box[..., i + 1, :] - box[..., i, :]
+            axis = np.stack([-edge[..., 1], edge[..., 0]], axis=-1)
+            pa, pb = np.einsum("...pc,...c->...p", a, axis), np.einsum("...pc,...c->...p", b, axis)
+            separated |= (pa.max(-1) <= pb.min(-1)) | (pb.max(-1) <= pa.min(-1))
+    return np.asarray(~separated)
+
+
+def polyline_s_m(xy: ArrayLike) -> Array:
+    """Arc length [P] at each vertex of a polyline [P, 2]."""
+    xy = np.asarray(xy, np.float64)
+    return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+
+
+def point_at_s(xy: ArrayLike, s_m: ArrayLike) -> Array:
+    """Poses [..., 3] at arc lengths ``s_m`` [...] of a polyline [P, 2]; straight on beyond both ends."""
+    xy, s_m = np.asarray(xy, np.float64), np.asarray(s_m, np.float64)
+    s = polyline_s_m(xy)
+    i = np.clip(np.searchsorted(s, s_m, side="right") - 1, 0, len(xy) - 2)
+    step = xy[i + 1] - xy[i]
+    unit = step / np.maximum(np.hypot(step[..., 0], step[..., 1]), 1e-9)[..., None]
+    point = xy[i] + unit * (s_m - s[i])[..., None]
+    return np.concatenate([point, np.arctan2(unit[..., 1], unit[..., 0])[..., None]], axis=-1)
+
+
+def frenet_sd(xy: ArrayLike, points_xy: ArrayLike) -> Array:
+    """Arc length and left-positive offset [..., 2] of points [..., 2] with respect to a polyline [P, 2]; ends extend."""
+    xy, points = np.asarray(xy, np.float64), np.asarray(points_xy, np.float64)
+    start, step = xy[:-1], np.diff(xy, axis=0)
+    length = np.maximum(np.hypot(step[:, 0], step[:, 1]), 1e-9)
+    unit = step / length[:, None]
+    delta = points[..., None, :] - start
+    along = np.einsum("...pc,pc->...p", delta, unit)
+    low = np.zeros(len(length))
+    low[0] = -np.inf
+    high = length.copy()
+    high[-1] = np.inf
+    clipped = np.clip(along, low, high)
+    nearest = np.argmin(((delta - clipped[..., None] * unit) ** 2).sum(-1), axis=-1)[..., None]
+    s = np.take_along_axis(clipped, nearest, -1)[..., 0] + polyline_s_m(xy)[nearest[..., 0]]
+    cross = unit[:, 0] * delta[..., 1] - unit[:, 1] * delta[..., 0]
+    return np.stack([s, np.take_along_axis(cross, nearest, -1)[..., 0]], axis=-1)
+
+
+def resample_polyline(xy: ArrayLike, spacing_m: float) -> Array:
+    """The polyline [P, 2] with vertices every ``spacing_m`` (the last interval may be shorter)."""
+    s = polyline_s_m(xy)
+    return point_at_s(xy, np.append(np.arange(0.0, s[-1], spacing_m), s[-1]))[:, :2]
