@@ -1,0 +1,100 @@
+"""One self-contained HTML page: films, tables, curves. No script, no network; videos lie beside the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from drivewm.store import atomic_write
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A number that is read first."""
+
+    label: str
+    value: str
+    detail: str = ""
+    tone: str = ""  # "good" | "bad" | "void" | ""
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A video with its verdict; ``video`` and ``poster`` are relative to the page."""
+
+    title: str
+    video: str
+    poster: str = ""
+    verdict: str = ""  # "passed" | "failed" | "void" | ""
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A line over steps, drawn as SVG."""
+
+    title: str
+    y: tuple[float, ...]
+    x_label: str = "step"
+
+    def svg_points(self, width: float = 560.0, height: float = 150.0) -> str:
+        """Polyline points in a box of ``width`` x ``height``, y upwards, at most 300 points."""
+        y = np.asarray(self.y, np.float64)
+        keep = np.unique(np.linspace(0, len(y) - 1, min(len(y), 300)).round().astype(int))
+        span = max(float(y.max() - y.min()), 1e-12)
+        x_px, y_px = keep / max(len(y) - 1, 1) * width, height - (y[keep] - y.min()) / span * height
+        return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x_px, y_px, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    title: str
+    about: str = ""
+    films: tuple[Film, ...] = ()
+    tables: tuple[Table, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    title: str
+    about: str
+    sections: tuple[Section, ...]
+    tiles: tuple[Tile, ...] = ()
+    stages: tuple[tuple[str, str], ...] = ()  # the chain from data to vehicle file: (what, id)
+
+
+def write_page(path: str | Path, page: Page) -> Path:
+    """Render ``page`` with the template of this package; every video and poster it names must exist beside ``path``."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    path = Path(path)
+    missing = [name for name in _linked(page.sections) if not (path.parent / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"the page {path.name} points to files that are not beside it: {', '.join(missing)}")
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    html = environment.get_template("report.html.j2").render(page=page)
+    with atomic_write(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return path
+
+
+def _linked(sections: Sequence[Section]) -> list[str]:
+    return [name for section in sections for film in section.films for name in (film.video, film.poster) if name]

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from drivewm.evaluation.intervals import bootstrap_mean, paired_difference, wilson, worst_group
+
+
+@pytest.mark.parametrize(
+    ("successes", "count", "low", "high"),
+    [
+        (81, 263, 0.2553, 0.3662),  # Newcombe 1998, Statistics in Medicine 17, table I, method 3
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_interval_equals_newcombes_published_table(successes: int, count: int, low: float, high: float) -> None:
+    estimate = wilson(successes, count)
+    assert estimate is not None
+    assert (estimate.low, estimate.high) == (pytest.approx(low, abs=6e-5), pytest.approx(high, abs=6e-5))
+
+
+def test_twenty_clean_drives_do_not_prove_perfection() -> None:
+    estimate = wilson(20, 20)
+    assert estimate is not None and estimate.value == 1.0 and estimate.high == 1.0
+    assert estimate.low == pytest.approx(0.8389, abs=1e-4)
+
+
+def test_nothing_driven_means_no_rate_and_no_mean() -> None:
+    assert wilson(0, 0) is None and bootstrap_mean([], seed=1) is None and worst_group([], []) is None
+    with pytest.raises(ValueError, match="3 successes of 2"):
+        wilson(3, 2)
+
+
+def test_the_95_percent_bootstrap_interval_covers_the_truth_about_95_times_in_100() -> None:
+    rng = np.random.default_rng(5)
+    intervals = [bootstrap_mean(rng.normal(0.7, 0.1, 50), seed=i, resamples=500) for i in range(400)]
+    covered = np.mean([e is not None and e.low <= 0.7 <= e.high for e in intervals])
+    assert covered == pytest.approx(0.945, abs=0.025)
+
+
+def test_the_interval_of_a_mean_has_the_width_of_the_normal_theory() -> None:
+    many = bootstrap_mean(np.random.default_rng(5).normal(0.7, 0.1, 5000), seed=1)
+    assert many is not None
+    assert many.high - many.low == pytest.approx(2 * 1.96 * 0.1 / np.sqrt(5000), rel=0.1)
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    values = [0.1, 0.9, 0.4, 0.8]
+    assert bootstrap_mean(values, seed=3) == bootstrap_mean(values, seed=3)
+
+
+def test_pairing_removes_the_difficulty_of_the_scenes() -> None:
+    rng = np.random.default_rng(0)
+    difficulty = rng.uniform(0, 1, 100)
+    a, b = difficulty + 0.05, difficulty + rng.normal(0, 0.01, 100)
+    paired = paired_difference(a, b, seed=0)
+    assert paired is not None and paired.low > 0.04 and paired.high < 0.06
+
+
+def test_worst_family_is_the_one_with_the_lowest_mean() -> None:
+    assert worst_group(["cut_in", "calm", "cut_in", "calm"], [0.2, 0.9, 0.4, 1.0]) == ("cut_in", pytest.approx(0.3))
