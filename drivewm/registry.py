@@ -1,0 +1,51 @@
+"""Names for things that can be exchanged: policies, worlds, metrics. Ours are listed here, a plug-in's in its entry points.
+
+A plug-in declares, in its own ``pyproject.toml``::
+
+    [project.entry-points."drivewm.policies"]
+    my_policy = "my_package.my_module:MyPolicy"
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from drivewm.errors import InputError, did_you_mean
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "drivewm.policies": {},
+    "drivewm.worlds": {},
+    "drivewm.metrics": {},
+}
+
+
+def names(group: str) -> list[str]:
+    """All names of a group, sorted; loads nothing."""
+    return sorted({*BUILT_IN[group], *(point.name for point in entry_points(group=group))})
+
+
+def resolve(group: str, name: str) -> Any:
+    """The object behind a name; raises InputError for an unknown name or a plug-in that cannot be loaded.
+
+    A built-in cannot be replaced by a plug-in of the same name: a score must mean the same everywhere.
+    """
+    kind = {"drivewm.policies": "policy", "drivewm.worlds": "world", "drivewm.metrics": "metric"}[group]
+    if name in BUILT_IN[group]:
+        module, _, attribute = BUILT_IN[group][name].partition(":")
+        return getattr(import_module(module), attribute)
+    for point in entry_points(group=group, name=name):
+        return _load(point, kind)
+    known = names(group)
+    hint = did_you_mean(name, known) or ("known: " + ", ".join(known) if known else None)
+    raise InputError(f"unknown {kind} {name!r}", hint=hint)
+
+
+def _load(point: EntryPoint, kind: str) -> Any:
+    try:
+        return point.load()
+    except Exception as error:  # whatever a stranger's module raises while it is imported
+        package = f" from package {point.dist.name}" if point.dist else ""
+        reason = f"{kind} plug-in {point.name!r}{package} cannot be loaded: {type(error).__name__}: {error}"
+        raise InputError(reason, place=point.value) from error
