@@ -69,13 +69,19 @@ def test_equal_keys_are_one_unit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_failed_unit_stops_the_run_with_its_name(tmp_path: Path, workers: int) -> None:
+    failing = units(tmp_path, 40, fails_at=1, sleep=0.02 * (workers - 1))
     with pytest.raises(UnitError, match="scene 1: ZeroDivisionError: division by zero"):
-        run_units(units(tmp_path, 5, fails_at=1), draw, folder=tmp_path / "r", workers=workers)
-    assert len(list((tmp_path / "r").iterdir())) in (1, 2), "only what was under way may have been finished"
-    with pytest.raises(InputError) as caught:
-        run_units(units(tmp_path, 5, fails_at=1, input=True), draw, folder=tmp_path / "s", workers=workers)
-    assert str(caught.value) == "scene.yaml:4: scene 1: is broken"
+        run_units(failing, draw, folder=tmp_path / "r", workers=workers)
+    stored = {path.stem for path in (tmp_path / "r").iterdir()}
+    assert failing[1].key not in stored and len(stored) < 38, "the run went on after the failure"
     assert len(run_units(units(tmp_path, 5), draw, folder=tmp_path / "r", workers=workers)) == 5
+
+
+def test_bad_input_in_a_unit_keeps_its_sentence(tmp_path: Path) -> None:
+    for workers in (1, 2):
+        with pytest.raises(InputError) as caught:
+            run_units(units(tmp_path, 2, fails_at=1, input=True), draw, folder=tmp_path / str(workers), workers=workers)
+        assert str(caught.value) == "scene.yaml:4: scene 1: is broken"
 
 
 def test_a_worker_that_dies_is_reported(tmp_path: Path) -> None:
