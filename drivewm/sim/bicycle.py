@@ -62,7 +62,9 @@ def along_arc(xy_yaw: Array, distance_m: Array, curvature_1pm: Array) -> Array:
     return np.asarray(out, np.float64)
 
 
-def advance_ego(ego: EgoMotion, accel_mps2: Array, curvature_1pm: Array, dt_s: float, limits: EgoLimits = EGO_LIMITS) -> EgoMotion:
+def advance_ego(
+    ego: EgoMotion, accel_mps2: Array, curvature_1pm: Array, dt_s: float, limits: EgoLimits = EGO_LIMITS
+) -> EgoMotion:
     """The ego ``dt_s`` later; the wish is held constant after it was cut to ``limits``.
 
     The curvature is held on the whole step, so the pose is exact. The acceleration in the result is the one that took place:

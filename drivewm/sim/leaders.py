@@ -23,7 +23,7 @@ class CarFollowing:
     hardest_mps2: float = 8.0
     gap_m: float = 2.0
     time_gap_s: float = 1.4
-    reach_m: float = 80.0  # nobody farther ahead matters
+    reach_m: float = 80.0  # nobody farther ahead matters; slow agents look less far (20 m and five seconds)
     side_margin_m: float = 0.2  # an obstacle this close beside the swept width counts as on the path
 
 
@@ -70,14 +70,15 @@ def leader_accel(paths: PathTable, who: Array, s_m: Array, band_m: Array, obstac
     delta = xy_yaw[:, None, :, :2] - xy_yaw[:, :count, None, :2]
     yaw = xy_yaw[:, :count, None, 2]
     ahead = delta[..., 0] * np.cos(yaw) + delta[..., 1] * np.sin(yaw)
-    near = (ahead > 0) & (ahead < IDM.reach_m) & who[:, :, None] & obstacles.valid[:, None, :]
+    reach_m = np.minimum(IDM.reach_m, 20.0 + 5.0 * obstacles.speed_mps[:, :count])[..., None]
+    near = (ahead > 0) & (ahead < reach_m) & who[:, :, None] & obstacles.valid[:, None, :]
     b, i, j = np.nonzero(near)
     allowed = np.full((batch, count, count + 1), FREE_MPS2)
     if len(b) == 0:
         return np.asarray(allowed.min(-1))
     row, own_s, point = b * count + i, s_m[b, i], xy_yaw[b, j]
-    # Coarse: the nearest of path vertices 4 m apart; fine: the tangent there. Exact enough for arcs of 8 m radius and more.
-    vertex = own_s.astype(np.int64)[:, None] + np.arange(0, int(IDM.reach_m) + 1, 4)
+    # Coarse: the nearest of path vertices 8 m apart; fine: twice the tangent there, good for arcs of 8 m radius and more.
+    vertex = own_s.astype(np.int64)[:, None] + np.arange(0, int(IDM.reach_m) + 1, 8)
     vertex = np.clip(vertex, 0, (paths.last[row] + 1)[:, None])
     away = paths.xy[vertex + (row * paths.points)[:, None]] - point[:, None, :2]
     best = np.argmin(away[..., 0] ** 2 + away[..., 1] ** 2, axis=1)
