@@ -8,7 +8,6 @@ import numpy as np
 from shapely import Point
 
 from drivewm.datatypes import Array, Lane, Marking, Signal
-from drivewm.geometry import rotate_xy
 from drivewm.scenarios.roads_lines import arc_line, bezier_line, end_pose, joined, offset_line, ribbon, straight_line, turn_line
 from drivewm.scenarios.roads_options import RoadOptions
 from drivewm.scenarios.roads_plan import Plan, carriageway_markings, main_offset_m, side_by_side, solid_near_end, zebra
@@ -68,6 +67,8 @@ def _target(arm: _Arm, turn: str, arms: list[_Arm]) -> _Arm | None:
 
 def _pairs(arm: _Arm, exit_arm: _Arm, turn: str) -> list[tuple[int, int]]:
     """Which lane leads where: straight keeps its index, turns use the lanes on their side."""
+    if not arm.lanes_in:
+        return []
     if turn == "straight":
         return [(i, i) for i in range(min(arm.lanes_in, exit_arm.lanes_out))]
     rightmost_in = 0 if arm.incoming == "main" else arm.lanes_in - 1
@@ -91,8 +92,8 @@ def _with_connectors(lanes: list[Lane], arms: list[_Arm], options: RoadOptions, 
                 if roundabout_radius_m:
                     line = _around(begin, end, arm.outward_rad, exit_arm.outward_rad, roundabout_radius_m)
                 else:
-                    slack = (2.0, 2.0) if turn == "left" else (1.0, 1.0)
-                    line = turn_line(begin, end, *slack)
+                    slack = 2.0 if turn == "left" else _clear_m(options)  # a right turn follows the rounded corner
+                    line = turn_line(begin, end, slack, slack)
                 name = f"{approach.id}>{turn}"
                 table[name] = Lane(name, line, options.lane_width_m, options.speed_limit_mps, (leaving.id,))
                 table[approach.id] = replace(approach, successors=(*approach.successors, name))
@@ -142,8 +143,13 @@ def _signal(arm: _Arm, stop_line: Array, unit: Array, options: RoadOptions) -> S
     return Signal(pose, stop_line, ids, (12.0, 3.0, 15.0), offset)
 
 
+def _clear_m(options: RoadOptions) -> float:
+    """From the rounded corner to the stop line: room for a crosswalk."""
+    return 5.0 if options.crosswalks else 1.0
+
+
 def _junction(options: RoadOptions, sides: tuple[str, ...]) -> Plan:
-    width, beyond = options.lane_width_m, FILLET_M + (5.0 if options.crosswalks else 1.0)
+    width, beyond = options.lane_width_m, FILLET_M + _clear_m(options)
     main_half = max(options.lanes, options.oncoming) * width + options.margin_m
     arms = _arms(options, sides, width + options.margin_m + beyond, main_half + beyond)
     plan = Plan(fillet_m=FILLET_M)

@@ -30,7 +30,7 @@ def furnish(plan: Plan, options: RoadOptions, rng: np.random.Generator) -> RoadM
         drivable=polygons_xy(paved),
         crosswalks=tuple(plan.crosswalks),
         sidewalks=sidewalks,
-        markings=tuple([*edges, *plan.markings]),
+        markings=(*edges, *plan.markings),
         signals=tuple(plan.signals),
         building_xy_yaw=buildings[:, :3],
         building_size_lwh_m=buildings[:, 3:],
