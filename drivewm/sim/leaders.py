@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivewm.datatypes import Array
-from drivewm.sim.paths import PathTable
+from drivewm.sim.paths import PathTable, crossing_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +101,9 @@ def stop_line_s(paths: PathTable, stop_xy: Array, towards_yaw: Array) -> Array:
     for r in range(rows):
         path = paths.xy[r * paths.points : r * paths.points + paths.last[r] + 2]
         step = np.diff(path, axis=0)[:, None]
-        bar = stop_xy[r, :, 1] - stop_xy[r, :, 0]
-        to_bar = stop_xy[r, :, 0] - path[:-1, None]
-        cross = step[..., 0] * bar[:, 1] - step[..., 1] * bar[:, 0]
-        safe = np.where(np.abs(cross) < 1e-9, np.inf, cross)
-        share = (to_bar[..., 0] * bar[:, 1] - to_bar[..., 1] * bar[:, 0]) / safe
-        along_bar = (to_bar[..., 0] * step[..., 1] - to_bar[..., 1] * step[..., 0]) / safe
+        share = crossing_share(path[:-1, None], path[1:, None], stop_xy[r])
         forward = step[..., 0] * np.cos(towards_yaw[r]) + step[..., 1] * np.sin(towards_yaw[r]) > 0.5
-        hit = np.isfinite(safe) & (share >= 0) & (share < 1) & (along_bar >= 0) & (along_bar <= 1) & forward
-        where = np.arange(len(step))[:, None] + share
-        out[r] = np.where(hit, where, np.inf).min(axis=0)
+        out[r] = np.where(forward, np.arange(len(step))[:, None] + share, np.inf).min(axis=0)
     return out
 
 

@@ -53,3 +53,15 @@ class PathTable:
             cos, sin = np.cos(near[..., 2]), np.sin(near[..., 2])
             s_m = s_m + cos * delta[..., 0] + sin * delta[..., 1]
         return s_m, cos * delta[..., 1] - sin * delta[..., 0], near[..., 2]
+
+
+def crossing_share(start_xy: Array, end_xy: Array, bar_xy: Array) -> Array:
+    """How far along the move from ``start_xy`` to ``end_xy`` [..., 2] the segment ``bar_xy`` [..., 2, 2] is crossed; inf if never."""
+    step, bar, gap = end_xy - start_xy, bar_xy[..., 1, :] - bar_xy[..., 0, :], bar_xy[..., 0, :] - start_xy
+    cross = step[..., 0] * bar[..., 1] - step[..., 1] * bar[..., 0]
+    parallel = ~(np.abs(cross) > 1e-12)
+    cross = np.where(parallel, 1.0, cross)
+    share = (gap[..., 0] * bar[..., 1] - gap[..., 1] * bar[..., 0]) / cross
+    along_bar = (gap[..., 0] * step[..., 1] - gap[..., 1] * step[..., 0]) / cross
+    hit = ~parallel & (share >= 0) & (share < 1) & (along_bar >= 0) & (along_bar <= 1)
+    return np.where(hit, share, np.inf)

@@ -1,0 +1,151 @@
+"""Scores of many plans at once against the known future: what the expert chooses by and the large policy learns from.
+
+The parts are those of PDMS (NAVSIM), seen from one moment: gates ``no_collision``, ``drivable``, ``red_light`` in {0, 1}; terms
+``ttc`` in {0, 1}, ``progress``, ``comfort``, ``route`` in [0, 1]; total = product of gates * weighted mean of terms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivewm.datatypes import EGO_SHAPE, Agents, Array, Records, WorldState
+from drivewm.geometry import box_corners_xy, wrap_angle_rad
+from drivewm.metrics.boxes import behind, time_to_contact_s
+from drivewm.metrics.comfort import COMFORT_BOUNDS
+from drivewm.metrics.grounds import Grounds, ran_red
+
+CANDIDATE_GATES = ("no_collision", "drivable", "red_light")
+CANDIDATE_WEIGHTS = {"ttc": 5.0, "progress": 5.0, "comfort": 2.0, "route": 2.0}
+SUB_SCORES = (*CANDIDATE_GATES, *CANDIDATE_WEIGHTS)
+TTC_S = 1.0
+STANDING_MPS = 0.05  # a standing ego causes no collision
+LEAST_PROGRESS_M = 5.0  # progress is measured against the best safe candidate, but at least this
+ROUTE_FREE_M, ROUTE_ZERO_M = 0.25, 1.75  # offset from the route that costs nothing, and everything
+NEAR_M = 60.0  # between centres; farther agents cannot be met within `TTC_S`
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateScores(Records):
+    """Parts and total, all [B, M]."""
+
+    no_collision: Array
+    drivable: Array
+    red_light: Array
+    ttc: Array
+    progress: Array
+    comfort: Array
+    route: Array
+    total: Array
+
+    def parts(self) -> Array:
+        """[B, M, len(SUB_SCORES)], in that order."""
+        return np.stack([getattr(self, name) for name in SUB_SCORES], axis=-1)
+
+
+def score_candidates(plans: Array, plan_t_s: Array, futures: Agents, grounds: Grounds, state: WorldState) -> CandidateScores:
+    """Judge M plans for each of B cars.
+
+    ``plans`` [B, M, K, 4] are x, y, yaw, speed of the rear axle in the world at ``plan_t_s`` [K] ahead; ``futures`` [B, K, N] the
+    agents at those times; ``state`` [B] is now. Between plan points positions are interpolated halfway, so that nothing is
+    jumped over.
+    """
+    plans, plan_t_s = np.asarray(plans, np.float64), np.asarray(plan_t_s, np.float64)
+    ego = _with_now(plans, state)
+    t_s = np.concatenate([[0.0], plan_t_s])
+    fine, fine_t_s = _halved(ego, axis=2), _halved(t_s, axis=0)
+    parts = _contacts(fine, fine_t_s, futures, state)
+    corners = box_corners_xy(EGO_SHAPE.centre_xy_yaw(fine[..., :3]), np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m]))
+    parts["drivable"] = np.stack([grid.contains(c).all((-1, -2)) for grid, c in zip(grounds.drivable, corners, strict=True)])
+    reach_m = EGO_SHAPE.rear_axle_to_centre_m + 0.5 * EGO_SHAPE.length_m
+    front = fine[..., :2] + reach_m * np.stack([np.cos(fine[..., 2]), np.sin(fine[..., 2])], -1)
+    when = state.t_s[:, None] + fine_t_s
+    parts["red_light"] = np.stack([~ran_red(road, f, t).any(-1) for road, f, t in zip(grounds.roads, front, when, strict=True)])
+    gate = np.prod([parts[name] for name in CANDIDATE_GATES], axis=0)
+
+    batch, count, points = plans.shape[:3]
+    now_s_m = grounds.route_s(state.ego_xy_yaw_world[:, :2])
+    reach_m = 10.0 + float(np.max(np.hypot(*np.moveaxis(plans[..., :2] - state.ego_xy_yaw_world[:, None, None, :2], -1, 0))))
+    sd = grounds.route_sd(plans[..., :2].reshape(batch, -1, 2), now_s_m, 1.6 * reach_m).reshape(batch, count, points, 2)
+    gained_m = np.maximum(0.0, sd[..., -1, 0] - now_s_m[:, None])
+    best_m = np.maximum(LEAST_PROGRESS_M, (gained_m * gate).max(1))
+    parts["progress"] = np.minimum(1.0, gained_m / best_m[:, None])
+    off = (np.abs(sd[..., 1]) - ROUTE_FREE_M) / (ROUTE_ZERO_M - ROUTE_FREE_M)
+    parts["route"] = 1 - np.clip(off, 0.0, 1.0).mean(-1)
+    parts["comfort"] = _comfort(ego, t_s, state)
+    weighted = sum(weight * parts[name] for name, weight in CANDIDATE_WEIGHTS.items())
+    total = gate * weighted / sum(CANDIDATE_WEIGHTS.values())
+    return CandidateScores(**{name: parts[name].astype(np.float64) for name in SUB_SCORES}, total=np.asarray(total))
+
+
+def _with_now(plans: Array, state: WorldState) -> Array:
+    now = np.concatenate([state.ego_xy_yaw_world, state.ego_speed_mps[:, None]], -1)
+    ego = np.concatenate([np.broadcast_to(now[:, None, None], (*plans.shape[:2], 1, 4)), plans], axis=2)
+    ego[..., 2] = np.unwrap(ego[..., 2], axis=2)
+    return ego
+
+
+def _halved(values: Array, axis: int) -> Array:
+    """The series with the mean of neighbours inserted between them."""
+    values = np.moveaxis(values, axis, 0)
+    out = np.empty((2 * len(values) - 1, *values.shape[1:]))
+    out[::2] = values
+    out[1::2] = 0.5 * (values[1:] + values[:-1])
+    return np.moveaxis(out, 0, axis)
+
+
+def _rates(values: Array, t_s: Array, axis: int) -> Array:
+    """Slope of a series at its own points: of the interval that begins there, at the last point of the one that ends."""
+    values = np.moveaxis(values, axis, -1)
+    slope = np.diff(values, axis=-1) / np.diff(t_s)
+    return np.moveaxis(np.concatenate([slope, slope[..., -1:]], -1), -1, axis)
+
+
+def _velocities(pose: Array, speed: Array, turning: Array) -> tuple[Array, Array]:
+    """Velocity held straight on, and velocity along the chord of the arc that is driven during `TTC_S`."""
+    straight, chord = (
+        np.stack([np.cos(a), np.sin(a)], -1) * speed[..., None] for a in (pose[..., 2], pose[..., 2] + 0.5 * TTC_S * turning)
+    )
+    return straight, chord
+
+
+def _contacts(ego: Array, t_s: Array, futures: Agents, state: WorldState) -> dict[str, Array]:
+    """Collision and time to collision of egos [B, M, Q, 4]; only pairs that are near are looked at closely."""
+    agents = Agents.stack([state.agents, *(futures[:, k] for k in range(futures.valid.shape[1]))], axis=1)
+    pose = agents.xy_yaw_world.copy()
+    pose[..., 2] = np.unwrap(pose[..., 2], axis=1)
+    turning = _halved(_rates(pose[..., 2], t_s[::2], 1), 1)
+    pose, speed = _halved(pose, 1), _halved(agents.speed_mps, 1)
+    velocity = _velocities(pose, speed, turning)
+    own_velocity = _velocities(ego[..., :3], ego[..., 3], _rates(ego[..., 2], t_s, 2))
+    centre = EGO_SHAPE.centre_xy_yaw(ego[..., :3])
+    delta = pose[:, None, :, :, :2] - centre[:, :, :, None, :2]
+    valid = state.agents.valid[:, None, None] & (ego[..., 3] > STANDING_MPS)[..., None]
+    b, m, q, n = np.nonzero(valid & (delta[..., 0] ** 2 + delta[..., 1] ** 2 < NEAR_M**2))
+    keep = ~behind(ego[b, m, q, :3], pose[b, q, n, :2])
+    b, m, q, n = b[keep], m[keep], q[keep], n[keep]
+    half_ego = 0.5 * np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m])
+    half = 0.5 * state.agents.size_lwh_m[b, n, :2]
+    ttc = np.zeros(len(b))
+    for ours, theirs in zip(own_velocity, velocity, strict=True):
+        # A conflict counts when both ways of holding the motion lead to it: neither a curve nor a twitch makes one.
+        relative = ours[b, m, q] - theirs[b, q, n]
+        ttc = np.maximum(ttc, time_to_contact_s(centre[b, m, q], half_ego, pose[b, q, n], half, relative))
+    hit, close = np.zeros(ego.shape[:2], bool), np.zeros(ego.shape[:2], bool)
+    hit[b[ttc == 0], m[ttc == 0]] = True
+    close[b[ttc < TTC_S], m[ttc < TTC_S]] = True
+    return {"no_collision": ~hit, "ttc": ~close}
+
+
+def _comfort(ego: Array, t_s: Array, state: WorldState) -> Array:
+    """1 while every quantity stays below half its nuPlan bound, 0 when one reaches it."""
+    dt = np.diff(t_s)
+    accel = np.diff(ego[..., 3], axis=-1) / dt
+    now = np.broadcast_to(state.ego_accel_mps2[:, None, None], (*accel.shape[:2], 1))
+    jerk = np.diff(np.concatenate([now, accel], -1), axis=-1) / dt
+    yaw_rate = wrap_angle_rad(np.diff(ego[..., 2], axis=-1)) / dt
+    lateral = yaw_rate * 0.5 * (ego[..., 1:, 3] + ego[..., :-1, 3])
+    series = {"accel_mps2": accel, "jerk_lon_mps3": jerk, "lateral_accel_mps2": lateral, "yaw_rate_radps": yaw_rate}
+    ratios = [np.maximum(v / COMFORT_BOUNDS[name][1], v / COMFORT_BOUNDS[name][0]).max(-1) for name, v in series.items()]
+    return np.asarray(1 - np.clip(2 * np.max(ratios, axis=0) - 1, 0.0, 1.0))
