@@ -1,0 +1,144 @@
+"""Small networks that read pictures back: what is where, how the ego moved, which weather and light.
+
+They learn from reference frames only. What they read in a dream is compared with what they read in the reference, so a claim
+about the dream never rests on the dream's own network.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from drivewm.datatypes import Light, SemanticClass, Weather
+from drivewm.errors import InputError
+from drivewm.store import atomic_write
+from drivewm.worldmodel.precision import inference_autocast
+
+EMBEDDED = Path(__file__).parent.parent / "assets" / "readers"
+READ_CLASSES = ("other", "road", "vehicle", "two_wheeler", "pedestrian", "obstacle")
+_READ_AS = {
+    SemanticClass.ROAD: 1,
+    SemanticClass.MARKING: 1,
+    SemanticClass.CROSSWALK: 1,
+    SemanticClass.VEHICLE: 2,
+    SemanticClass.TWO_WHEELER: 3,
+    SemanticClass.PEDESTRIAN: 4,
+    SemanticClass.OBSTACLE: 5,
+}
+#: SemanticClass -> index into READ_CLASSES
+READ_TABLE: NDArray[np.int64] = np.array([_READ_AS.get(kind, 0) for kind in SemanticClass], np.int64)
+
+
+def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.GroupNorm(4, outputs), nn.SiLU())
+
+
+class SegmentationReader(nn.Module):
+    """A two-level U-Net on single pictures [N, 3, H, W] -> logits [N, classes, H, W]."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        self.a, self.b = conv(3, width), nn.Sequential(conv(width, 2 * width, 2), conv(2 * width, 2 * width))
+        self.c = nn.Sequential(conv(2 * width, 4 * width, 2), conv(4 * width, 4 * width), conv(4 * width, 4 * width))
+        self.up_b, self.up_a = conv(6 * width, 2 * width), conv(3 * width, width)
+        self.out = nn.Conv2d(width, len(READ_CLASSES), 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = self.a(x)
+        b = self.b(a)
+        up = nn.functional.interpolate(self.c(b), scale_factor=2.0)
+        b = self.up_b(torch.cat([b, up], 1))
+        a = self.up_a(torch.cat([a, nn.functional.interpolate(b, scale_factor=2.0)], 1))
+        return self.out(a)  # type: ignore[no-any-return]
+
+
+class MotionReader(nn.Module):
+    """Two successive frames of all cameras [N, V, 6, H, W] -> step ahead (m) and turn (rad) [N, 2]."""
+
+    scale: torch.Tensor
+
+    def __init__(self, views: int, width: int = 32) -> None:
+        super().__init__()
+        self.net = nn.Sequential(conv(6, width, 2), conv(width, width, 2), conv(width, 2 * width, 2), conv(2 * width, 2 * width, 2))
+        self.head = nn.Sequential(nn.Linear(views * 2 * width * 4, 128), nn.SiLU(), nn.Linear(128, 2))
+        self.register_buffer("scale", torch.tensor([2.0, 0.05]))
+
+    def forward(self, pairs: torch.Tensor) -> torch.Tensor:
+        x = self.net(pairs.flatten(0, 1))
+        x = nn.functional.adaptive_avg_pool2d(x, (2, 2)).flatten(1).unflatten(0, pairs.shape[:2]).flatten(1)
+        return self.head(x) * self.scale  # type: ignore[no-any-return]
+
+
+class SkyReader(nn.Module):
+    """All cameras of one frame [N, V, 3, H, W] -> logits of weather and light [N, 4 + 4]."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.net = nn.Sequential(conv(3, width, 2), conv(width, 2 * width, 2), conv(2 * width, 2 * width, 2))
+        self.head = nn.Linear(2 * width, len(Weather) + len(Light))
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        x = self.net(frames.flatten(0, 1)).mean((2, 3)).unflatten(0, frames.shape[:2]).mean(1)
+        return self.head(x)  # type: ignore[no-any-return]
+
+
+class Readers(nn.Module):
+    """The three readers, saved and used together."""
+
+    def __init__(self, views: int = 6) -> None:
+        super().__init__()
+        self.views = views
+        self.segmentation, self.motion_net, self.sky_net = SegmentationReader(), MotionReader(views), SkyReader()
+
+    @torch.no_grad()
+    def segment(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Index into READ_CLASSES [..., H, W] for pictures uint8 [..., H, W, 3]."""
+        flat = pixels(torch.from_numpy(images).reshape(-1, *images.shape[-3:]))
+        with inference_autocast(flat.device):
+            read = torch.cat([self.segmentation(part).argmax(1).to(torch.uint8) for part in flat.split(96)])
+        return read.numpy().reshape(images.shape[:-1])
+
+    @torch.no_grad()
+    def motion(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Step ahead (m) and turn (rad) between successive frames [T - 1, 2] for frames uint8 [T, V, H, W, 3]."""
+        frames = pixels(torch.from_numpy(images))
+        with inference_autocast(frames.device):
+            moved = self.motion_net(torch.cat([frames[:-1], frames[1:]], 2))
+        return moved.float().numpy()  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def sky(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Index into Weather and into Light [N] for frames uint8 [N, V, H, W, 3]."""
+        with inference_autocast(torch.device("cpu")):
+            logits = self.sky_net(pixels(torch.from_numpy(images))).float()
+        return logits[:, : len(Weather)].argmax(1).numpy(), logits[:, len(Weather) :].argmax(1).numpy()
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(folder / "readers.safetensors") as temporary:
+            save_file({name: value.half().contiguous() for name, value in self.state_dict().items()}, str(temporary))
+        with atomic_write(folder / "readers.json") as temporary:
+            temporary.write_text(json.dumps({"views": self.views, "classes": READ_CLASSES}) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path = EMBEDDED) -> Readers:
+        """Read a folder written by `save`; raises InputError when it is missing or damaged."""
+        try:
+            readers = cls(json.loads((folder / "readers.json").read_text())["views"])
+            readers.load_state_dict(load_file(folder / "readers.safetensors"))
+        except FileNotFoundError:
+            raise InputError("no readers here", file=folder, hint="train them with: drivewm train readers") from None
+        except Exception as error:  # json, safetensors and torch raise many kinds for damaged files
+            raise InputError(f"unreadable readers: {str(error).splitlines()[0]}", file=folder) from None
+        return readers.float().eval()
+
+
+def pixels(images: torch.Tensor) -> torch.Tensor:
+    """uint8 [..., H, W, 3] to [..., 3, H, W] in [-1, 1]."""
+    return images.movedim(-1, -3).float() / 127.5 - 1.0

@@ -1,0 +1,62 @@
+"""Train the readers on reference frames: exact labels and exact motion, nothing dreamed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from drivewm.datatypes import SemanticClass, Weather
+from drivewm.evaluation.readers import READ_TABLE, Readers, pixels
+from drivewm.training.cache import FrameCache, Tensors
+from drivewm.training.loop import FitOptions, OnLog, fit
+
+#: rare classes count more, so that a pedestrian of ten pixels is not lost among sky and road
+CLASS_WEIGHT = (1.0, 1.0, 2.0, 4.0, 5.0, 3.0)
+
+
+class _ReadAll(torch.nn.Module):
+    def __init__(self, readers: Readers) -> None:
+        super().__init__()
+        self.readers = readers
+
+    def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Frames [B, 2, V, 3, H, W] -> segmentation logits of the second, motion between the two, sky logits of the second."""
+        segmented = self.readers.segmentation(frames[:, 1].flatten(0, 1))
+        moved = self.readers.motion_net(torch.cat([frames[:, 0], frames[:, 1]], 2))
+        return segmented, moved, self.readers.sky_net(frames[:, 1])
+
+
+def train_readers(cache: Path, out: Path, options: FitOptions, *, batch: int = 8, on_log: OnLog | None = None) -> Readers:
+    """Train on packed clips and save to ``out/readers``. Resumes from ``out``."""
+    clips = FrameCache(cache, options.seed)
+    table, class_weight = torch.from_numpy(READ_TABLE), torch.tensor(CLASS_WEIGHT)
+    assert len(table) == len(SemanticClass)
+
+    def batch_at(step: int) -> Tensors:
+        return clips.batch(step, batch, 2, ("images", "label", "motion", "weather", "light"))
+
+    def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        segmented, moved, sky = model(pixels(batch["images"]))
+        device = moved.device
+        label = table.to(device)[batch["label"][:, 1].flatten(0, 1).int()]
+        cross_entropy = torch.nn.functional.cross_entropy
+        segmentation = cross_entropy(segmented.float(), label, class_weight.to(device))
+        target = batch["motion"][:, 1][:, [2, 4]]
+        motion = ((moved.float() - target) / torch.tensor([0.5, 0.02], device=device)).abs().mean()
+        weather = cross_entropy(sky[:, : len(Weather)].float(), batch["weather"][:, 1])
+        light = cross_entropy(sky[:, len(Weather) :].float(), batch["light"][:, 1])
+        return {
+            "loss": segmentation + 0.2 * motion + 0.2 * (weather + light),
+            "segmentation": segmentation.detach(),
+            "motion": motion.detach(),
+            "weather": weather.detach(),
+            "light": light.detach(),
+        }
+
+    torch.manual_seed(options.seed)
+    views = len(clips.rig.names)
+    trained: _ReadAll = fit(_ReadAll(Readers(views)), loss_fn, batch_at, out, options, on_log)  # type: ignore[assignment]
+    readers = trained.readers.cpu()
+    readers.save(out / "readers")
+    return readers

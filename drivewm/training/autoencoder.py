@@ -1,0 +1,88 @@
+"""Train the frame autoencoder on packed frames: absolute error in colour and in edges, agents' pixels weighted up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from drivewm.datatypes import SemanticClass
+from drivewm.training.cache import FrameCache, Tensors
+from drivewm.training.loop import FitOptions, OnLog, fit
+from drivewm.worldmodel.autoencoder import FrameCodec
+from drivewm.worldmodel.sizes import WorldModelSize
+
+AGENT_WEIGHT, MARKING_WEIGHT, EDGE_WEIGHT = 4.0, 2.0, 1.0
+
+
+def pixel_weight(label: torch.Tensor) -> torch.Tensor:
+    """How much each pixel matters [..., H, W] for labels uint8 [..., H, W]: agents and lamps most, then paint on the road."""
+    table = torch.ones(len(SemanticClass), device=label.device)
+    for kind in (SemanticClass.TWO_WHEELER, SemanticClass.PEDESTRIAN, SemanticClass.SIGNAL_RED, SemanticClass.SIGNAL_YELLOW, SemanticClass.SIGNAL_GREEN):
+        table[kind] = 2 * AGENT_WEIGHT
+    for kind in (SemanticClass.VEHICLE, SemanticClass.OBSTACLE):
+        table[kind] = AGENT_WEIGHT
+    for kind in (SemanticClass.MARKING, SemanticClass.CROSSWALK):
+        table[kind] = MARKING_WEIGHT
+    return table[label.int()]
+
+
+def reconstruction_loss(pixels: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Weighted L1 of pixels and of their differences to the right and downward neighbours; images [N, 3, H, W], weight [N, H, W]."""
+    error = pixels.float() - target
+    w = weight[:, None]
+    loss = (error.abs() * w).mean()
+    across, down = error.diff(dim=-1).abs() * w[..., 1:], error.diff(dim=-2).abs() * w[..., 1:, :]
+    return loss + EDGE_WEIGHT * (across.mean() + down.mean()) / 2.0
+
+
+class _PixelRoundTrip(torch.nn.Module):
+    """Encode and decode in one forward pass, so that data-parallel wrappers see a single call."""
+
+    def __init__(self, codec: FrameCodec) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.codec.decode_pixels(self.codec.encode_pixels(pixels))
+
+
+def train_autoencoder(
+    cache: Path, out: Path, size: WorldModelSize, options: FitOptions, *, batch_frames: int = 8, on_log: OnLog | None = None
+) -> FrameCodec:
+    """Train, measure the latents' mean and deviation, save to ``out/autoencoder``. Resumes from ``out``."""
+    frames = FrameCache(cache, options.seed)
+
+    def batch_at(step: int) -> Tensors:
+        return frames.batch(step, batch_frames, 1, ("images", "label"))
+
+    def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        target = batch["images"].flatten(0, 2).movedim(-1, 1).float() / 127.5 - 1.0
+        flip = torch.rand((), generator=generator, device=target.device) < 0.5
+        weight = pixel_weight(batch["label"].flatten(0, 2))
+        if flip:
+            target, weight = target.flip(-1), weight.flip(-1)
+        pixels = model(target)
+        with torch.no_grad():
+            psnr = -10.0 * torch.log10(((pixels.float() - target) ** 2).mean() / 4.0)
+        return {"loss": reconstruction_loss(pixels, target, weight), "psnr_db": psnr}
+
+    torch.manual_seed(options.seed)
+    trained: Any = fit(_PixelRoundTrip(FrameCodec.of_size(size)), loss_fn, batch_at, out, replace(options), on_log)
+    codec: FrameCodec = trained.codec.cpu()
+    measure_latents(codec, frames)
+    codec.save(out / "autoencoder")
+    return codec
+
+
+@torch.no_grad()
+def measure_latents(codec: FrameCodec, frames: FrameCache, batches: int = 8) -> None:
+    """Set the codec's latent mean and deviation per channel from random frames."""
+    images = torch.cat([frames.batch(1_000_000 + i, 8, 1, ("images",))["images"].flatten(0, 2) for i in range(batches)])
+    codec.mean_C.zero_()
+    codec.std_C.fill_(1.0)
+    latent = torch.cat([codec.encode(part) for part in images.split(64)])
+    codec.mean_C.copy_(latent.mean((0, 2, 3)))
+    codec.std_C.copy_(latent.std((0, 2, 3)))

@@ -1,0 +1,99 @@
+"""Train the world model on encoded clips with shortcut forcing and dropped conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from drivewm.errors import InputError
+from drivewm.training.autoencoder import pixel_weight
+from drivewm.training.cache import FrameCache, Tensors
+from drivewm.training.loop import FitOptions, OnLog, fit
+from drivewm.worldmodel.conditions import camera_rays
+from drivewm.worldmodel.flow import FlowOptions, flow_loss
+from drivewm.worldmodel.sizes import WorldModelSize
+from drivewm.worldmodel.transformer import DriveTransformer
+
+
+@dataclass(frozen=True, slots=True)
+class DropShares:
+    """How often each condition is left out of a training clip. The layout raster makes the others redundant, so it goes often."""
+
+    layout: float = 0.4
+    boxes: float = 0.3
+    polylines: float = 0.3
+    motion: float = 0.1
+    weather: float = 0.1
+    light: float = 0.1
+    text: float = 0.5
+    free: float = 0.25  # of the clips lose layout, boxes and polylines together: only past, motion and sky remain
+
+
+def draw_drops(shares: DropShares, batch: int, generator: torch.Generator, device: torch.device) -> dict[str, torch.Tensor]:
+    """Which condition each clip of a batch goes without: group -> bool [B]."""
+
+    def chance(share: float) -> torch.Tensor:
+        return torch.rand(batch, generator=generator, device=device) < share
+
+    drop = {group: chance(getattr(shares, group)) for group in ("layout", "boxes", "polylines", "motion", "weather", "light", "text")}
+    free = chance(shares.free)
+    return drop | {group: drop[group] | free for group in ("layout", "boxes", "polylines")}
+
+
+def train_worldmodel(
+    cache: Path, out: Path, size: WorldModelSize, options: FitOptions, *, batch_clips: int = 8, on_log: OnLog | None = None
+) -> DriveTransformer:
+    """Train and save to ``out/transformer``. Resumes from ``out``."""
+    clips = FrameCache(cache, options.seed)
+    if "latent" not in clips.read(0, 0, 1):
+        raise InputError("clips without latents", file=cache, hint="run: drivewm data encode --autoencoder DIR")
+    rows, columns = (side // size.downsampling for side in size.size_px)
+    rays = torch.from_numpy(camera_rays(clips.rig, rows // size.patch, columns // size.patch)).flatten(1, 2)
+    flow, shares = FlowOptions(), DropShares()
+
+    def batch_at(step: int) -> Tensors:
+        batch = clips.batch(step, batch_clips, size.window)
+        del batch["images"]
+        return batch
+
+    def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        clean = batch["latent"].float()
+        device = clean.device
+        drop = draw_drops(shares, len(clean), generator, device)
+        weight = torch.nn.functional.avg_pool2d(pixel_weight(batch["label"].flatten(0, 2))[:, None], size.downsampling)
+        weight = weight.view(*clean.shape[:3], 1, *clean.shape[-2:])
+        weight = weight / weight.mean()
+
+        def predict(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, rows: slice) -> torch.Tensor:
+            told = {key: value[rows] for key, value in batch.items()}
+            return model(noisy, tau, step, told, rays.to(device), {group: value[rows] for group, value in drop.items()})  # type: ignore[no-any-return]
+
+        return flow_loss(predict, clean, weight, flow, generator)
+
+    torch.manual_seed(options.seed)
+    trained: Any = fit(_EmbedAndDenoise(DriveTransformer.of_size(size)), loss_fn, batch_at, out, options, on_log)
+    network: DriveTransformer = trained.network.cpu()
+    save_transformer(network, out / "transformer")
+    return network
+
+
+class _EmbedAndDenoise(torch.nn.Module):
+    """Conditions and denoiser in one forward pass, so that data-parallel wrappers see a single call."""
+
+    def __init__(self, network: DriveTransformer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: Tensors, rays: torch.Tensor, drop: Tensors) -> torch.Tensor:
+        predicted: torch.Tensor = self.network(noisy, tau, step, self.network.embed(told, rays, drop))
+        return predicted
+
+
+def save_transformer(network: DriveTransformer, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write config.json and half-precision weights."""
+    kept = {name: value.clone() for name, value in network.state_dict().items()}
+    network.to(dtype).save_pretrained(folder)
+    network.to(torch.float32).load_state_dict(kept)

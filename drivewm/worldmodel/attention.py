@@ -1,0 +1,72 @@
+"""Attention over the cameras of one frame and over the past of one position, through diffusers' dispatcher.
+
+Which kernel runs (native, flash, xformers) is diffusers' setting: `attention_backend(...)` or DIFFUSERS_ATTN_BACKEND.
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers.models.attention_dispatch import dispatch_attention_fn
+from torch import nn
+
+
+class HeadNorm(nn.RMSNorm):
+    """RMS norm over one head's features; keeps the softmax in range at low precision."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), 1e-6)
+
+
+class SpatialAttention(nn.Module):
+    """Every token of a frame looks at all tokens of all cameras of that frame and at the frame's condition tokens."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm_q, self.norm_k = HeadNorm(width // heads), HeadNorm(width // heads)
+
+    def forward(self, x_NLD: torch.Tensor, condition_NMD: torch.Tensor) -> torch.Tensor:
+        width = x_NLD.shape[-1]
+        q, k, v = self.qkv(x_NLD).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        kv = nn.functional.linear(condition_NMD, self.qkv.weight[width:], self.qkv.bias[width:])
+        k_condition, v_condition = kv.unflatten(-1, (2, self.heads, -1)).unbind(-3)
+        k, v = torch.cat([k, k_condition], 1), torch.cat([v, v_condition], 1)
+        mixed = dispatch_attention_fn(self.norm_q(q), self.norm_k(k), v)
+        return self.out(mixed.flatten(-2))  # type: ignore[no-any-return]
+
+
+class TemporalAttention(nn.Module):
+    """Every position looks at its own past. Rotary angles come from seconds, so the frame rate may change."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm_q, self.norm_k = HeadNorm(width // heads), HeadNorm(width // heads)
+        pairs = width // heads // 2
+        self.register_buffer("rate_radps", 2.0 * torch.pi / torch.logspace(-0.5, 1.5, pairs), persistent=False)
+
+    rate_radps: torch.Tensor
+
+    def project(self, x_BTLD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries, keys (not yet turned) and values [B, T, L, heads, width / heads]."""
+        q, k, v = self.qkv(x_BTLD).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        return self.norm_q(q), self.norm_k(k), v
+
+    def turned(self, x_BTLHd: torch.Tensor, time_s_BT: torch.Tensor) -> torch.Tensor:
+        """Rotary position: feature pairs turned by an angle proportional to time."""
+        angle = time_s_BT.float()[..., None] * self.rate_radps.float()
+        cos, sin = (f(angle)[:, :, None, None, :].to(x_BTLHd.dtype) for f in (torch.cos, torch.sin))
+        a, b = x_BTLHd.chunk(2, -1)
+        return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+    def attend(self, q_BTLHd: torch.Tensor, k_BSLHd: torch.Tensor, v_BSLHd: torch.Tensor, causal: bool) -> torch.Tensor:
+        """Mixed values [B, T, L, D]; queries and keys are already turned."""
+        batch, frames, tokens = q_BTLHd.shape[:3]
+        q, k, v = (x.transpose(1, 2).flatten(0, 1) for x in (q_BTLHd, k_BSLHd, v_BSLHd))
+        mixed = dispatch_attention_fn(q, k, v, is_causal=causal)
+        mixed = mixed.flatten(-2).unflatten(0, (batch, tokens)).transpose(1, 2)
+        return self.out(mixed)  # type: ignore[no-any-return]

@@ -1,0 +1,113 @@
+"""What the dream is told about a frame. Numpy here: from states and map to arrays; the transformer embeds them.
+
+All agents' data is of the frame itself (the state after the action); nothing of the future enters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivewm.datatypes import CameraRig, Conditions, Light, Records, RoadMap, Weather, WorldState
+from drivewm.geometry import ego_from_world, relative_xy_yaw, resample_polyline
+from drivewm.sim.raster.layout import layout
+
+Array = NDArray[Any]
+
+WEATHERS = tuple(Weather)
+LIGHTS = tuple(Light)
+LAYOUT_KEYS = ("label", "log_depth", "paint")
+#: condition groups that can be dropped one by one; "layout" + "boxes" + "polylines" dropped is the free regime
+GROUPS = ("layout", "boxes", "polylines", "motion", "weather", "light", "text")
+FREE_REGIME = frozenset({"layout", "boxes", "polylines"})
+MOTION_SIZE, BOX_SIZE, VIEW_M = 6, 9, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameConditions(Records):
+    """Conditions with any leading axes ([T] for a clip, [B] for a batch of cars)."""
+
+    label: Array  # uint8 [..., V, H, W], SemanticClass
+    log_depth: Array  # uint8 [..., V, H, W]
+    paint: Array  # uint8 [..., V, H, W], palette index, 0 = none
+    lost: Array  # bool [..., V], camera delivers nothing
+    motion: Array  # float32 [..., 6]: speed, curvature, step forward, step left, turn (since the previous frame), step time
+    weather: Array  # int64 [...]
+    light: Array  # int64 [...]
+    sun: Array  # float32 [..., 2], cosine and sine of the sun's azimuth in the ego frame
+    boxes: Array  # float32 [..., A, 9]: x, y, cos yaw, sin yaw, length, width, height, speed, class + 1 (0 = no agent)
+    polylines: Array  # float32 [..., L, P, 3]: x, y, kind (1 lane centre, 2 marking, 3 crosswalk; 0 = none)
+
+
+def frame_conditions(road: RoadMap, state: WorldState, previous: WorldState | None, conditions: Conditions, rig: CameraRig) -> FrameConditions:
+    """Conditions of one frame (no leading axes). ``previous`` is the state one camera period earlier, None at a start."""
+    picture = layout(road, state, rig)
+    pose = state.ego_xy_yaw_world
+    step, dt_s = np.zeros(3), 1.0 / rig.rate_hz
+    if previous is not None:
+        step, dt_s = relative_xy_yaw(pose, previous.ego_xy_yaw_world), float(state.t_s - previous.t_s)
+    else:
+        step[0] = float(state.ego_speed_mps) * dt_s
+        step[2] = step[0] * float(state.ego_curvature_1pm)
+    sun_rad = conditions.sun_azimuth_rad - float(pose[2])
+    return FrameConditions(
+        label=picture.label,
+        log_depth=picture.log_depth,
+        paint=picture.paint,
+        lost=np.array([name in conditions.lost_cameras for name in rig.names]),
+        motion=np.array([state.ego_speed_mps, state.ego_curvature_1pm, *step, dt_s], np.float32),
+        weather=np.int64(WEATHERS.index(conditions.weather)),  # type: ignore[arg-type]
+        light=np.int64(LIGHTS.index(conditions.light)),  # type: ignore[arg-type]
+        sun=np.array([np.cos(sun_rad), np.sin(sun_rad)], np.float32),
+        boxes=nearest_boxes(state),
+        polylines=nearest_polylines(road, pose),
+    )
+
+
+def nearest_boxes(state: WorldState, count: int = 16) -> Array:
+    """The nearest agents within view as rows [count, 9] in the ego frame, nearest first."""
+    agents, pose = state.agents, state.ego_xy_yaw_world
+    out = np.zeros((count, BOX_SIZE), np.float32)
+    local = ego_from_world(agents.xy_yaw_world[:, :2], pose)
+    distance = np.where(agents.valid, np.hypot(local[:, 0], local[:, 1]), np.inf)
+    chosen = [i for i in np.argsort(distance)[:count] if distance[i] < VIEW_M]
+    yaw = agents.xy_yaw_world[chosen, 2] - pose[2]
+    out[: len(chosen)] = np.column_stack(
+        [local[chosen], np.cos(yaw), np.sin(yaw), agents.size_lwh_m[chosen], agents.speed_mps[chosen], agents.category[chosen] + 1]
+    )
+    return out
+
+
+def nearest_polylines(road: RoadMap, pose: Array, count: int = 16, points: int = 8) -> Array:
+    """Pieces of lane centres, markings and crosswalks around the ego [count, points, 3], 4 m between points."""
+    pieces: list[tuple[float, Array]] = []
+    lines = [(lane.centre_xy, 1) for lane in road.lanes] + [(m.xy, 2) for m in road.markings] + [(c, 3) for c in road.crosswalks]
+    for xy, kind in lines:
+        if len(xy) < 2 or np.abs(xy - pose[:2]).sum(1).min() > 2 * VIEW_M + 60.0:
+            continue
+        local = ego_from_world(resample_polyline(xy, 4.0), pose)
+        for first in range(0, len(local) - 1, points - 1):
+            piece = local[first : first + points]
+            near = float(np.hypot(piece[:, 0] - 10.0, piece[:, 1]).min())
+            if near < VIEW_M:
+                padded = np.concatenate([piece, np.repeat(piece[-1:], points - len(piece), 0)])
+                pieces.append((near, np.column_stack([padded, np.full(points, kind)])))
+    out = np.zeros((count, points, 3), np.float32)
+    for row, (_, piece) in enumerate(sorted(pieces, key=lambda item: item[0])[:count]):
+        out[row] = piece
+    return out
+
+
+def camera_rays(rig: CameraRig, rows: int, columns: int) -> Array:
+    """Origin (m) and unit direction in the ego frame of the ray through each cell's middle [V, rows, columns, 6], float32."""
+    height, width = rig.size_px
+    u, v = (np.arange(columns) + 0.5) * width / columns, (np.arange(rows) + 0.5) * height / rows
+    pixel = np.stack([*np.meshgrid(u, v), np.ones((rows, columns))], -1)
+    camera = np.einsum("vij,rcj->vrci", np.linalg.inv(rig.intrinsics), pixel)
+    ego = np.einsum("vij,vrcj->vrci", rig.ego_from_camera[:, :3, :3], camera)
+    ego /= np.linalg.norm(ego, axis=-1, keepdims=True)
+    origin = np.broadcast_to(rig.ego_from_camera[:, None, None, :3, 3], ego.shape)
+    return np.concatenate([origin, ego], -1).astype(np.float32)

@@ -1,0 +1,128 @@
+"""Conditions to features: what is told per frame, per token and as extra tokens. Every group can be left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from drivewm.datatypes import AgentClass, Light, SemanticClass, Weather
+from drivewm.sim.raster.palette import PAINT_RGB
+from drivewm.worldmodel.conditions import BOX_SIZE, MOTION_SIZE
+from drivewm.worldmodel.sizes import WorldModelSize
+
+MOTION_SCALE = (1.0, 20.0, 1.0, 5.0, 20.0, 1.0)  # brings curvature, sideways step and turn to the size of the others
+Drop = Mapping[str, torch.Tensor]  # condition group -> bool [B], True where it is left out
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Embedded conditions of B cars over T frames."""
+
+    token_BTLD: torch.Tensor  # added to the image tokens
+    extra_BTMD: torch.Tensor  # condition tokens that spatial attention may look at
+    frame_BTD: torch.Tensor  # steers the norms of a whole frame
+    time_s_BT: torch.Tensor
+
+
+def mlp(inputs: int, width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width))
+
+
+def symlog(x: torch.Tensor) -> torch.Tensor:
+    """Sign-keeping logarithm: resolves small values, tames large ones."""
+    return x.sign() * x.abs().log1p()
+
+
+def scalar_features(x: torch.Tensor, count: int) -> torch.Tensor:
+    """Cosines and sines [..., count] of a number in [0, 1]."""
+    rate = 2.0 ** torch.arange(count // 2, device=x.device, dtype=torch.float32) * (math.pi / 2)
+    angle = x.float()[..., None] * rate
+    return torch.cat([angle.cos(), angle.sin()], -1)
+
+
+class LayoutStem(nn.Module):
+    """Layout raster [N, H, W] to one feature per image token.
+
+    A pixel is its class (one-hot), its paint (RGB) and its log-depth: a fixed table, so training pays no per-pixel gradient.
+    """
+
+    def __init__(self, size: WorldModelSize) -> None:
+        super().__init__()
+        classes, paints = len(SemanticClass), len(PAINT_RGB)
+        table = torch.zeros(classes, paints, classes + 4)
+        table[:, :, :classes] = torch.eye(classes)[:, None]
+        table[:, :, classes : classes + 3] = torch.as_tensor(PAINT_RGB, dtype=torch.float32) / 255.0
+        self.register_buffer("table", table.flatten(0, 1), persistent=False)
+        self.paints, cell, first = paints, size.downsampling * size.patch, 4
+        self.net = nn.Sequential(
+            nn.Conv2d(classes + 4, 64, first, stride=first),
+            nn.SiLU(),
+            nn.Conv2d(64, 128, 3, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(128, size.width, cell // (2 * first), stride=cell // (2 * first)),
+        )
+
+    table: torch.Tensor
+
+    def forward(self, label: torch.Tensor, log_depth: torch.Tensor, paint: torch.Tensor) -> torch.Tensor:
+        """Tokens [..., rows * columns, D] of rasters uint8 [..., H, W]."""
+        dtype = torch.get_autocast_dtype(label.device.type) if torch.is_autocast_enabled(label.device.type) else self.table.dtype
+        code = label.flatten(0, -3).int() * self.paints + paint.flatten(0, -3)
+        x = nn.functional.embedding(code, self.table.to(dtype))
+        x[..., -1] = log_depth.flatten(0, -3).to(dtype) / 255.0
+        tokens: torch.Tensor = self.net(x.movedim(-1, 1)).flatten(2).transpose(1, 2)
+        return tokens.unflatten(0, label.shape[:-2])
+
+
+class ConditionEmbedding(nn.Module):
+    """All of `FrameConditions` as features; a dropped group is replaced by a learned "not told"."""
+
+    def __init__(self, size: WorldModelSize) -> None:
+        super().__init__()
+        width = size.width
+        self.layout, self.rays = LayoutStem(size), mlp(6, width)
+        self.no_layout, self.lost = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.randn(width) * 0.02)
+        self.motion = mlp(MOTION_SIZE, width)
+        self.weather, self.light = nn.Embedding(len(Weather) + 1, width), nn.Embedding(len(Light) + 1, width)
+        self.sun = nn.Linear(2, width)
+        self.agent_class, self.line_kind = nn.Embedding(len(AgentClass) + 1, width), nn.Embedding(4, width)
+        self.box, self.line = mlp(BOX_SIZE - 1, width), mlp(2 * size.polyline_points, width)
+        self.no_box, self.no_line = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(width))
+        self.no_motion = nn.Parameter(torch.zeros(width))
+        self.text = nn.Linear(size.text_width, width) if size.text_width else None
+        self.no_text = nn.Parameter(torch.zeros(width)) if size.text_width else None
+
+    def forward(self, told: Mapping[str, torch.Tensor], rays_VPC: torch.Tensor, drop: Drop) -> Embedded:
+        """``told``: the arrays of `FrameConditions` as tensors with leading [B, T], and ``time_s`` [B, T]; optional ``text`` [B, S, E]."""
+        motion, dtype = told["motion"], self.no_motion.dtype
+        lead, device = motion.shape[:2], motion.device
+
+        def dropped(group: str, axes: int) -> torch.Tensor:
+            mask = drop.get(group, torch.zeros(lead[0], dtype=torch.bool, device=device))
+            return mask.view(-1, *[1] * axes)
+
+        layout_BTVPD = self.layout(told["label"], told["log_depth"], told["paint"])
+        layout_BTVPD = torch.where(dropped("layout", 4), self.no_layout.to(layout_BTVPD.dtype), layout_BTVPD)
+        lost = told["lost"].to(layout_BTVPD.dtype)[..., None, None] * self.lost.to(layout_BTVPD.dtype)
+        token_BTVPD = layout_BTVPD + self.rays(rays_VPC.to(dtype)) + lost
+        agent = told["boxes"][..., -1].long()
+        boxes = self.agent_class(agent) + self.box(symlog(told["boxes"][..., :-1]).to(dtype))
+        boxes = torch.where(dropped("boxes", 3) | (agent == 0)[..., None], self.no_box.to(boxes.dtype), boxes)
+        kind = told["polylines"][..., 0, -1].long()
+        lines = self.line_kind(kind) + self.line(symlog(told["polylines"][..., :-1]).flatten(-2).to(dtype))
+        lines = torch.where(dropped("polylines", 3) | (kind == 0)[..., None], self.no_line.to(lines.dtype), lines)
+        moved = self.motion(symlog(motion * torch.tensor(MOTION_SCALE, device=device)).to(dtype))
+        moved = torch.where(dropped("motion", 2), self.no_motion.to(moved.dtype), moved)
+        weather = self.weather(torch.where(dropped("weather", 1), len(Weather), told["weather"]))
+        no_light = dropped("light", 1)
+        light = self.light(torch.where(no_light, len(Light), told["light"])) + self.sun(told["sun"].to(dtype)) * ~no_light[..., None]
+        sky = weather + light
+        extra = [boxes, lines, moved[:, :, None], sky[:, :, None]]
+        if self.text is not None and self.no_text is not None and "text" in told:
+            text = torch.where(dropped("text", 2), self.no_text, self.text(told["text"].to(dtype)))
+            extra.append(text[:, None].expand(-1, lead[1], -1, -1))
+        return Embedded(token_BTVPD.flatten(2, 3), torch.cat(extra, 2), moved + sky, told["time_s"])

@@ -1,0 +1,67 @@
+"""The world model for people who know diffusers: `DreamPipeline.from_pretrained(folder)`, call it with conditions, get frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderDC, DiffusionPipeline
+from numpy.typing import NDArray
+
+from drivewm.worldmodel.autoencoder import FrameCodec
+from drivewm.worldmodel.session import Session
+from drivewm.worldmodel.transformer import DriveTransformer
+
+
+class DreamPipeline(DiffusionPipeline):  # type: ignore[misc]
+    """Transformer, autoencoder and the latents' statistics, saved and loaded as one folder."""
+
+    def __init__(
+        self, transformer: DriveTransformer, autoencoder: AutoencoderDC, latent_mean: Sequence[float], latent_std: Sequence[float]
+    ) -> None:
+        super().__init__()
+        self.register_modules(transformer=transformer, autoencoder=autoencoder)
+        self.register_to_config(latent_mean=list(latent_mean), latent_std=list(latent_std))
+
+    @classmethod
+    def of_parts(cls, transformer: DriveTransformer, codec: FrameCodec) -> DreamPipeline:
+        return cls(transformer, codec.autoencoder, codec.mean_C.tolist(), codec.std_C.tolist())
+
+    @property
+    def codec(self) -> FrameCodec:
+        codec = FrameCodec(self.autoencoder)
+        codec.mean_C.copy_(torch.tensor(self.config.latent_mean))
+        codec.std_C.copy_(torch.tensor(self.config.latent_std))
+        return codec.to(self.device).eval()
+
+    def save(self, folder: Path) -> None:
+        """Write the folder in half precision; the loaded networks stay as they are."""
+        modules = (self.transformer, self.autoencoder)
+        kept = [{name: value.clone() for name, value in module.state_dict().items()} for module in modules]
+        self.to(torch.float16)
+        self.save_pretrained(folder)
+        for module, weights in zip(modules, kept, strict=True):
+            module.to(torch.float32).load_state_dict(weights)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        conditions: Mapping[str, torch.Tensor],
+        rays: torch.Tensor,
+        generator: torch.Generator | None = None,
+        num_inference_steps: int = 4,
+        drop: frozenset[str] = frozenset(),
+    ) -> NDArray[np.uint8]:
+        """Frames uint8 [B, T, V, H, W, 3] from scratch for `FrameConditions` tensors [B, T, ...] plus ``time_s`` [B, T]."""
+        session, codec = Session(self.transformer, rays, num_inference_steps, drop), self.codec
+        memory, frames = session.start(), []
+        size = self.transformer.size
+        batch, length, views = conditions["label"].shape[:3]
+        cells = [side // size.downsampling for side in conditions["label"].shape[-2:]]
+        for t in self.progress_bar(range(length)):
+            noise = torch.randn((batch, 1, views, size.latent_channels, *cells), generator=generator, device=self.device)
+            latent, memory = session.dream(memory, {key: value[:, t : t + 1] for key, value in conditions.items()}, noise)
+            frames.append(codec.decode(latent)[:, 0].cpu().numpy())
+        return np.stack(frames, 1)

@@ -1,0 +1,65 @@
+"""Dreaming frame by frame: conditions in, latents out, the past kept as keys and values.
+
+A memory is never changed in place, so keeping one is a restore point and stepping it twice is a counterfactual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from drivewm.worldmodel.flow import SMALLEST_STEP, sample
+from drivewm.worldmodel.transformer import DriveTransformer, Past
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a session knows of B running dreams."""
+
+    past: tuple[Past, ...]  # one per block
+    frame: int
+
+
+class Session:
+    """A world-model network on one camera rig with fixed sampling settings."""
+
+    def __init__(self, network: DriveTransformer, rays_VPC: torch.Tensor, steps: int = 4, drop: frozenset[str] = frozenset()) -> None:
+        self.network, self.rays, self.steps, self.drop = network.eval(), rays_VPC, steps, drop
+
+    def start(self) -> Memory:
+        """An empty past."""
+        return Memory(tuple(Past(self.network.size.window - 1) for _ in self.network.blocks), 0)
+
+    @torch.no_grad()
+    def observe(self, memory: Memory, told: Mapping[str, torch.Tensor], latent: torch.Tensor) -> Memory:
+        """Take a given frame (latents [B, 1, V, C, h, w]) as the past, as if it had been dreamed."""
+        embedded = self.network.embed(told, self.rays, self._drop(latent.shape[0], latent.device))
+        return self._kept(memory, embedded, latent)
+
+    @torch.no_grad()
+    def dream(self, memory: Memory, told: Mapping[str, torch.Tensor], noise: torch.Tensor) -> tuple[torch.Tensor, Memory]:
+        """The next frame's latents from ``noise`` [B, 1, V, C, h, w], and the memory that holds it."""
+        batch, device = noise.shape[0], noise.device
+        embedded = self.network.embed(told, self.rays, self._drop(batch, device))
+        past = list(memory.past)
+
+        def predict(x: torch.Tensor, tau: float, step: float) -> torch.Tensor:
+            taus, steps = torch.full((batch, 1), tau, device=device), torch.full((batch,), step, device=device)
+            predicted: torch.Tensor = self.network(x, taus, steps, embedded, past)
+            return predicted
+
+        latent = sample(predict, noise, self.steps)
+        return latent, self._kept(memory, embedded, latent)
+
+    def _kept(self, memory: Memory, embedded: object, latent: torch.Tensor) -> Memory:
+        past = [block.fork() for block in memory.past]
+        batch, device = latent.shape[0], latent.device
+        self.network(
+            latent, torch.ones(batch, 1, device=device), torch.full((batch,), SMALLEST_STEP, device=device), embedded, past, keep=True
+        )
+        return Memory(tuple(past), memory.frame + 1)
+
+    def _drop(self, batch: int, device: torch.device) -> dict[str, torch.Tensor]:
+        return {group: torch.ones(batch, dtype=torch.bool, device=device) for group in self.drop}

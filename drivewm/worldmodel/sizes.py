@@ -1,0 +1,48 @@
+"""One dial: what a world model of a given size is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drivewm.errors import InputError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class WorldModelSize:
+    """Shape of autoencoder and transformer; the rig (how many cameras) is free, the raster is what it is trained at."""
+
+    name: str
+    size_px: tuple[int, int]  # height, width of one camera
+    autoencoder_channels: tuple[int, ...]  # one entry per halving; the first at half resolution
+    autoencoder_layers: int
+    latent_channels: int
+    width: int  # D
+    depth: int
+    heads: int
+    window: int  # frames in a training clip; the cache keeps window - 1 past frames
+    patch: int = 2  # latent cells per token side
+    registers: int = 4
+    max_agents: int = 16
+    max_polylines: int = 16
+    polyline_points: int = 8
+    text_width: int | None = None
+
+    @property
+    def downsampling(self) -> int:
+        return int(2 ** len(self.autoencoder_channels))
+
+
+SIZES = {
+    size.name: size
+    for size in (
+        WorldModelSize("tiny", (64, 96), (32, 64, 128), 2, 16, width=256, depth=4, heads=4, window=8),
+        WorldModelSize("base", (96, 160), (64, 128, 256), 3, 16, width=512, depth=10, heads=8, window=16),
+        WorldModelSize("large", (448, 960), (128, 256, 512, 512), 3, 32, width=2048, depth=22, heads=16, window=24),
+    )
+}
+
+
+def size_named(name: str) -> WorldModelSize:
+    if name not in SIZES:
+        raise InputError(f"unknown size {name!r}", hint=did_you_mean(name, list(SIZES)) or "known: " + ", ".join(SIZES))
+    return SIZES[name]
