@@ -43,5 +43,6 @@ $(READY): pyproject.toml constraints.txt
 	  fi; \
 	  $$chosen -m venv .venv; \
 	fi
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	@echo 'Installing into .venv; this takes a few minutes, once.'
+	@$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
 	@touch $@

@@ -41,7 +41,7 @@ def test_a_plug_in_that_fails_is_named_with_its_error(plug_in: Path) -> None:
         "bad_plug_in:Fast: policy plug-in 'broken' from package some-plug-ins cannot be loaded: "
         "ModuleNotFoundError: No module named 'a_library_nobody_has'"
     )
-    with pytest.raises(InputError, match="policy plug-in 'absent' .* AttributeError"):
+    with pytest.raises(InputError, match=r"policy plug-in 'absent' .* AttributeError"):
         registry.resolve("drivewm.policies", "absent")
 
 
