@@ -40,7 +40,7 @@ def time_to_contact_s(pose_a: Array, half_a: Array, pose_b: Array, half_b: Array
 
 def overlap(pose_a: Array, half_a: Array, pose_b: Array, half_b: Array) -> Array:
     """Whether two boxes overlap."""
-    return time_to_contact_s(pose_a, half_a, pose_b, half_b, np.zeros(2)) == 0
+    return np.asarray(time_to_contact_s(pose_a, half_a, pose_b, half_b, np.zeros(2)) == 0)
 
 
 def gap_m(pose_a: Array, half_a: Array, pose_b: Array, half_b: Array) -> Array:

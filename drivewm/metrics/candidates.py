@@ -65,9 +65,11 @@ def score_candidates(plans: Array, plan_t_s: Array, futures: Agents, grounds: Gr
     gate = np.prod([parts[name] for name in CANDIDATE_GATES], axis=0)
 
     batch, count, points = plans.shape[:3]
-    now_s_m = grounds.route_s(state.ego_xy_yaw_world[:, :2])
-    reach_m = 10.0 + float(np.max(np.hypot(*np.moveaxis(plans[..., :2] - state.ego_xy_yaw_world[:, None, None, :2], -1, 0))))
-    sd = grounds.route_sd(plans[..., :2].reshape(batch, -1, 2), now_s_m, 1.6 * reach_m).reshape(batch, count, points, 2)
+    here = state.ego_xy_yaw_world[:, :2]
+    now_s_m = grounds.routes.sd(here[:, None])[:, 0, 0]
+    away_m = np.hypot(*np.moveaxis(plans[..., :2] - here[:, None, None], -1, 0)).max((1, 2))
+    window_m = np.stack([now_s_m - 10.0, now_s_m + 10.0 + 1.6 * away_m], -1)  # a half circle is 1.6 times its chord
+    sd = grounds.routes.sd(plans[..., :2].reshape(batch, -1, 2), window_m).reshape(batch, count, points, 2)
     gained_m = np.maximum(0.0, sd[..., -1, 0] - now_s_m[:, None])
     best_m = np.maximum(LEAST_PROGRESS_M, (gained_m * gate).max(1))
     parts["progress"] = np.minimum(1.0, gained_m / best_m[:, None])
@@ -83,7 +85,7 @@ def _with_now(plans: Array, state: WorldState) -> Array:
     now = np.concatenate([state.ego_xy_yaw_world, state.ego_speed_mps[:, None]], -1)
     ego = np.concatenate([np.broadcast_to(now[:, None, None], (*plans.shape[:2], 1, 4)), plans], axis=2)
     ego[..., 2] = np.unwrap(ego[..., 2], axis=2)
-    return ego
+    return np.asarray(ego)
 
 
 def _halved(values: Array, axis: int) -> Array:
@@ -92,7 +94,7 @@ def _halved(values: Array, axis: int) -> Array:
     out = np.empty((2 * len(values) - 1, *values.shape[1:]))
     out[::2] = values
     out[1::2] = 0.5 * (values[1:] + values[:-1])
-    return np.moveaxis(out, 0, axis)
+    return np.asarray(np.moveaxis(out, 0, axis))
 
 
 def _rates(values: Array, t_s: Array, axis: int) -> Array:

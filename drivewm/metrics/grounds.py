@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from drivewm.datatypes import Array, RoadMap, Scene, SignalState
-from drivewm.sim.paths import PathTable, crossing_share
+from drivewm.metrics.routes import Routes
+from drivewm.sim.paths import crossing_share
 
 CELL_M = 0.25
 MARGIN_M = 50.0  # beyond the route; farther out nothing counts as drivable
@@ -41,7 +42,7 @@ class DrivableGrid:
         column, row = np.moveaxis(np.floor((xy - self.origin_xy) / CELL_M).astype(np.int64), -1, 0)
         rows, columns = self.cells.shape
         inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-        return inside & self.cells[np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)]
+        return np.asarray(inside & self.cells[np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +51,12 @@ class Grounds:
 
     roads: tuple[RoadMap, ...]
     drivable: tuple[DrivableGrid, ...]
-    routes: PathTable  # one row per scene
+    routes: Routes
 
     @classmethod
     def of(cls, scenes: Sequence[Scene]) -> Grounds:
-        points = np.array([len(scene.route_xy) for scene in scenes])
-        routes = np.stack([np.pad(scene.route_xy, ((0, points.max() - len(scene.route_xy)), (0, 0)), "edge") for scene in scenes])
         drivable = tuple(DrivableGrid.of(scene.road, scene.route_xy) for scene in scenes)
-        return cls(tuple(scene.road for scene in scenes), drivable, PathTable.build(routes, points))
-
-    def route_sd(self, xy: Array, near_s_m: Array, reach_m: float) -> Array:
-        """Arc length and left offset [B, Q, 2] on the route of points [B, Q, 2] within ``reach_m`` ahead of ``near_s_m`` [B]."""
-        row = np.broadcast_to(np.arange(len(xy))[:, None], xy.shape[:2])
-        vertex = np.floor(near_s_m)[:, None].astype(np.int64) + np.arange(-8, int(reach_m) + 8, 4)
-        vertex = np.clip(vertex, 0, (self.routes.last + 1)[:, None])
-        station = self.routes.xy[vertex + self.routes.points * np.arange(len(xy))[:, None]]
-        away = xy[:, :, None] - station[:, None]
-        best = np.argmin(away[..., 0] ** 2 + away[..., 1] ** 2, axis=-1)
-        s, offset, _ = self.routes.refine(row, np.take_along_axis(vertex, best, 1).astype(np.float64), xy)
-        return np.stack([s, offset], -1)
-
-    def route_s(self, xy: Array) -> Array:
-        """Arc length [B] on the whole route of the point [B, 2] nearest to it."""
-        routes = self.routes
-        away = routes.xy.reshape(len(xy), routes.points, 2) - xy[:, None]
-        vertex = np.minimum(np.argmin(away[..., 0] ** 2 + away[..., 1] ** 2, axis=-1), routes.last + 1)
-        return routes.refine(np.arange(len(xy)), vertex.astype(np.float64), xy)[0]
+        return cls(tuple(scene.road for scene in scenes), drivable, Routes.of(scenes))
 
 
 def ran_red(road: RoadMap, front_xy: Array, t_s: Array) -> Array:

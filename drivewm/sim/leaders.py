@@ -108,7 +108,7 @@ def stop_line_s(paths: PathTable, stop_xy: Array, towards_yaw: Array) -> Array:
 
 
 def signal_accel(speed_mps: Array, to_line_m: Array, red: Array, yellow: Array) -> Array:
-    """Acceleration [B, N] that lights [B, N, S] allow; ``to_line_m`` from the front bumper. Who cannot stop any more drives on."""
+    """Acceleration [B, N] that lights [B, N, S] allow, ``to_line_m`` ahead of the bumper; who can no longer stop drives on."""
     needed = speed_mps[..., None] ** 2 / (2 * np.maximum(to_line_m, 0.1))
     stop = (to_line_m > 0) & (to_line_m < IDM.reach_m) & ((red & (needed < 6.0)) | (yellow & (needed < 3.0)))
     gap = np.where(stop, to_line_m + IDM.gap_m - 0.5, 1e6)  # comes to rest half a metre before the line

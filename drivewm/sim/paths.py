@@ -56,7 +56,7 @@ class PathTable:
 
 
 def crossing_share(start_xy: Array, end_xy: Array, bar_xy: Array) -> Array:
-    """How far along the move from ``start_xy`` to ``end_xy`` [..., 2] the segment ``bar_xy`` [..., 2, 2] is crossed; inf if never."""
+    """Share of the move from ``start_xy`` to ``end_xy`` [..., 2] at which it crosses ``bar_xy`` [..., 2, 2]; inf if never."""
     step, bar, gap = end_xy - start_xy, bar_xy[..., 1, :] - bar_xy[..., 0, :], bar_xy[..., 0, :] - start_xy
     cross = step[..., 0] * bar[..., 1] - step[..., 1] * bar[..., 0]
     parallel = ~(np.abs(cross) > 1e-12)

@@ -1,0 +1,93 @@
+"""The `Drive` score of a finished rollout: product of gates times weighted mean of terms.
+
+Gates and the weights of time to collision, progress and comfort are those of PDMS (NAVSIM, Dauner et al. 2024); lane keeping with
+its weight is taken from EPDMS, making progress and the formulas of driving direction and speed limit from the closed-loop score
+of nuPlan. Ours: a red light is a gate, and the speed limit weighs 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from drivewm.datatypes import Event, Rollout, Score
+from drivewm.metrics import gates, terms
+from drivewm.metrics.boxes import gap_m
+from drivewm.metrics.series import HALF_EGO_M, Judged, Series
+
+Metric = Callable[[Series], Judged]
+
+DRIVE_GATES: dict[str, Metric] = {
+    "no_at_fault_collision": gates.no_at_fault_collision,
+    "drivable_area": gates.on_drivable_area,
+    "driving_direction": gates.driving_direction,
+    "red_light": gates.red_light,
+    "making_progress": gates.making_progress,
+    "policy_ran": gates.policy_ran,
+}
+DRIVE_TERMS: dict[str, tuple[Metric, float]] = {
+    "ttc": (terms.time_to_collision, 5.0),
+    "progress": (terms.progress, 5.0),
+    "comfort": (terms.comfort, 2.0),
+    "lane_keeping": (terms.lane_keeping, 2.0),
+    "speed_limit": (terms.speed_limit, 2.0),
+}
+
+
+def score(rollout: Rollout, *, reference_progress_m: float, void_reasons: tuple[str, ...] = ()) -> Score:
+    """Judge a rollout against a reference driver that got ``reference_progress_m`` along the route of the same scene.
+
+    A gate or term that does not apply (no lights, no lanes, a reference that hardly moves) is absent and listed. A rollout with
+    ``void_reasons`` is not valid: its numbers describe the states, not what the policy was shown.
+    """
+    series = Series.of(rollout, reference_progress_m)
+    judged = {name: metric(series) for name, metric in DRIVE_GATES.items()}
+    judged |= {name: metric(series) for name, (metric, _) in DRIVE_TERMS.items()}
+    values = {name: outcome.value for name, outcome in judged.items() if outcome.value is not None}
+    passed = {name: values[name] for name in DRIVE_GATES if name in values}
+    rated = {name: values[name] for name in DRIVE_TERMS if name in values}
+    weights = np.array([DRIVE_TERMS[name][1] for name in rated])
+    # Time, speed or lane terms always exist for a drive of one step; the weighted mean is therefore defined.
+    quality = float(np.dot(weights, list(rated.values())) / weights.sum())
+    events = [event for outcome in judged.values() for event in outcome.events]
+    return Score(
+        scene_id=rollout.scene.id,
+        family=rollout.scene.family,
+        valid=not void_reasons,
+        total=float(np.prod(list(passed.values()))) * quality,
+        passed=all(value == 1.0 for value in passed.values()),
+        gates=passed,
+        terms=rated,
+        inapplicable=tuple(name for name in judged if name not in values),
+        void_reasons=void_reasons,
+        events=tuple(sorted(events, key=lambda event: event.t_s)),
+        measures=_measures(series, events),
+    )
+
+
+def _measures(series: Series, events: list[Event]) -> dict[str, float]:
+    """Plain quantities; one that does not exist in this drive (no agent, no conflict, no impact) is absent."""
+    out = {"progress_m": series.progress_m, "reference_progress_m": series.reference_progress_m}
+    agents = series.states.agents
+    if np.isfinite(series.ttc_s).any():
+        out["min_ttc_s"] = float(series.ttc_s.min())
+    if agents.valid.any():
+        gaps = gap_m(series.centre[:, None], HALF_EGO_M, agents.xy_yaw_world, 0.5 * agents.size_lwh_m[..., :2])
+        out["min_gap_m"] = float(np.where(agents.valid, gaps, np.inf).min())
+    hits = [event for event in events if event.kind in ("collision", "collision_not_at_fault")]
+    if hits:
+        first = min(hits, key=lambda event: event.t_s)
+        out["impact_speed_mps"] = _impact_speed(series, first)
+    return out
+
+
+def _impact_speed(series: Series, hit: Event) -> float:
+    """Relative speed of ego and agent just before they touch."""
+    step = max(0, int(np.argmin(np.abs(series.t_s - hit.t_s))) - 1)
+    agents = series.states.agents
+    agent = int(np.flatnonzero(agents.track_id[step] == hit.track_id)[0])
+    yaw = series.states.ego_xy_yaw_world[step, 2], agents.xy_yaw_world[step, agent, 2]
+    speed = series.states.ego_speed_mps[step], agents.speed_mps[step, agent]
+    ego, other = (v * np.array([np.cos(a), np.sin(a)]) for v, a in zip(speed, yaw, strict=True))
+    return float(np.hypot(*(ego - other)))
