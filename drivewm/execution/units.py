@@ -19,7 +19,7 @@ from drivewm.errors import InputError
 from drivewm.store import read_json, write_json
 
 Work = Callable[[Any], Any]  # payload -> plain JSON values; must be importable by name when workers > 1
-Progress = Callable[[int, int, str], None]  # done, in all, what was just done
+Progress = Callable[[int, int], None]  # units done, units in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +53,24 @@ def run_units(
     todo = [unit for unit in {unit.key: unit for unit in units}.values() if not files[unit.key].exists()]
     total = len(files)
     if progress:
-        progress(total - len(todo), total, "")
+        progress(total - len(todo), total)
     finished = _in_processes if workers > 1 and len(todo) > 1 else _here
-    for count, unit in enumerate(finished(todo, work, files, workers), start=total - len(todo) + 1):
+    for count, _ in enumerate(finished(todo, work, files, workers), start=total - len(todo) + 1):
         if progress:
-            progress(count, total, unit.name)
+            progress(count, total)
     return {key: read_json(file)["result"] for key, file in files.items()}
 
 
-def _here(todo: Sequence[Unit], work: Work, files: dict[str, Path], workers: int) -> Iterator[Unit]:
+def _here(todo: Sequence[Unit], work: Work, files: dict[str, Path], workers: int) -> Iterator[None]:
     for unit in todo:
         try:
             _do(unit, work, files[unit.key])
         except Exception as error:  # whatever work raises: it is named and raised again
             raise _named(unit, error) from error
-        yield unit
+        yield
 
 
-def _in_processes(todo: Sequence[Unit], work: Work, files: dict[str, Path], workers: int) -> Iterator[Unit]:
+def _in_processes(todo: Sequence[Unit], work: Work, files: dict[str, Path], workers: int) -> Iterator[None]:
     workers = min(workers, len(todo))
     threads = max(1, (os.cpu_count() or 1) // workers)
     queue = iter(todo)
@@ -90,7 +90,7 @@ def _in_processes(todo: Sequence[Unit], work: Work, files: dict[str, Path], work
                     raise UnitError(f"{unit.name or unit.key}: a worker process died, most likely for lack of memory") from error
                 except Exception as error:  # whatever work raises: it is named and raised again
                     raise _named(unit, error) from error
-                yield unit
+                yield
                 running |= submit(1)
 
 
