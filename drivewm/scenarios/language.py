@@ -1,0 +1,190 @@
+"""From a YAML file to a `Scenario`, and from a Scenario with values for its parameters to a concrete document."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from drivewm.errors import InputError, did_you_mean
+from drivewm.scenarios.distributions import Distribution, distribution
+from drivewm.scenarios.quantities import NUMBER, Quantity, QuantityError, Value, evaluate, kind_of, references
+from drivewm.scenarios.schema import Document
+from drivewm.scenarios.source import Path_, Source, read_source
+
+_LITERAL_KEYS = ("name", "about", "family", "maps_to", "vary", "where")  # taken as written, not resolved
+TRIES = 1000
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A readable, checked document: a distribution over scenes."""
+
+    name: str  # family.name
+    family: str
+    about: str
+    maps_to: tuple[str, ...]
+    parameters: Mapping[str, Distribution]
+    constraints: tuple[str, ...]
+    sha8: str  # of the content, so that comments and layout do not change it
+    source: Source
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}@{self.sha8}"
+
+
+def load_scenario(path: str | Path) -> Scenario:
+    """Reads and checks a scenario file; `InputError` names file, line, place and what would be right."""
+    return scenario_from(read_source(path))
+
+
+def scenario_from(source: Source) -> Scenario:
+    """Checks a document that was read already."""
+    parameters = _parameters(source)
+    content = json.dumps(source.tree, sort_keys=True, ensure_ascii=False).encode()
+    name = source.tree.get("name")
+    scenario = Scenario(
+        name=name if isinstance(name, str) else "",
+        family=str(source.tree.get("family") or str(name).partition(".")[0]),
+        about=str(source.tree.get("about", "")),
+        maps_to=tuple(map(str, source.tree.get("maps_to") or ())) if isinstance(source.tree.get("maps_to"), list) else (),
+        parameters=parameters,
+        constraints=_constraints(source, parameters),
+        sha8=hashlib.sha256(content).hexdigest()[:8],
+        source=source,
+    )
+    used = set(references(json.dumps(source.tree)))
+    for parameter in parameters:
+        if parameter not in used:
+            raise source.error(f"parameter ${parameter} is never used", ("vary", parameter), "use it as a value or leave it out")
+    # A few concrete documents show whether every word and unit is right, for each choice that the parameters offer.
+    rng = np.random.default_rng(0)
+    seen: set[tuple[str, ...]] = set()
+    for _ in range(8 if parameters else 1):
+        values = draw_parameters(scenario, rng)
+        seen.add(tuple(str(v) for v in values.values() if not isinstance(v, Quantity)))
+        resolve(scenario, values)
+    return scenario
+
+
+def draw_parameters(
+    scenario: Scenario, rng: np.random.Generator, fixed: Mapping[str, Value] | None = None, refused: dict[str, int] | None = None
+) -> dict[str, Value]:
+    """Values for all parameters that satisfy ``where``; ``refused`` counts what each constraint turned away."""
+    counts: dict[str, int] = {} if refused is None else refused
+    fixed = fixed or {}
+    for unknown in set(fixed) - set(scenario.parameters):
+        hint = did_you_mean(unknown, list(scenario.parameters))
+        raise InputError(f"scenario {scenario.name} has no parameter {unknown!r}", file=scenario.source.file, hint=hint)
+    for _ in range(TRIES):
+        values = {name: fixed.get(name, chance.at(rng.random())) for name, chance in scenario.parameters.items()}
+        broken = first_broken(scenario, values)
+        if broken is None:
+            return values
+        text = scenario.constraints[broken]
+        counts[text] = counts.get(text, 0) + 1
+    worst = max(counts, key=lambda text: counts[text])
+    place = ("where", scenario.constraints.index(worst))
+    raise scenario.source.error(f"'where' leaves nothing: none of {TRIES} draws passes, {counts[worst]} fail {worst!r}", place, "widen the ranges or drop the constraint")
+
+
+def first_broken(scenario: Scenario, values: Mapping[str, Value]) -> int | None:
+    """The index of the first constraint that the values violate."""
+    for index, text in enumerate(scenario.constraints):
+        try:
+            if evaluate(text, values) is not True:
+                return index
+        except QuantityError as error:
+            raise scenario.source.error(error.reason, ("where", index), error.hint) from None
+    return None
+
+
+def resolve(scenario: Scenario, values: Mapping[str, Value]) -> Document:
+    """The concrete document in which every ``$parameter`` has its value."""
+    source = scenario.source
+    concrete = {
+        key: item if key in _LITERAL_KEYS else _resolved(item, values, (key,), source) for key, item in source.tree.items()
+    }
+    try:
+        return Document.model_validate(concrete)
+    except ValidationError as error:
+        raise _translated(error, source) from None
+
+
+def _parameters(source: Source) -> dict[str, Distribution]:
+    vary = source.tree.get("vary") or {}
+    if not isinstance(vary, dict):
+        raise source.error("'vary' holds names and ranges", ("vary",), 'for example gap: "[8 .. 25] m"')
+    out: dict[str, Distribution] = {}
+    for name, raw in vary.items():
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+            raise source.error(f"{name!r} is not a name for a parameter", ("vary", name), "use letters, digits and _")
+        try:
+            out[name] = distribution(raw)
+        except QuantityError as error:
+            raise source.error(error.reason, ("vary", name), error.hint) from None
+    return out
+
+
+def _constraints(source: Source, parameters: Mapping[str, Distribution]) -> tuple[str, ...]:
+    where = source.tree.get("where") or []
+    if not isinstance(where, list):
+        raise source.error("'where' holds a list", ("where",), "start each constraint with '- '")
+    middle = {name: chance.at(0.5) for name, chance in parameters.items()}
+    for index, text in enumerate(where):
+        try:
+            if not isinstance(text, str):
+                raise QuantityError(f"{text!r} is not a comparison", "for example $gap > 0.5 s * $speed")
+            value = evaluate(text, middle)
+        except QuantityError as error:
+            raise source.error(error.reason, ("where", index), error.hint) from None
+        if not isinstance(value, bool):
+            raise source.error(f"{text!r} is {kind_of(value)}, a comparison is needed", ("where", index), "for example $gap > 10 m")
+    return tuple(where)
+
+
+def _resolved(raw: Any, values: Mapping[str, Value], place: Path_, source: Source) -> Any:
+    if isinstance(raw, dict):
+        return {key: _resolved(item, values, (*place, key), source) for key, item in raw.items()}
+    if isinstance(raw, list):
+        return [_resolved(item, values, (*place, index), source) for index, item in enumerate(raw)]
+    if not isinstance(raw, str) or "$" not in raw:
+        return raw
+    try:
+        value = evaluate(raw, values)
+    except QuantityError as error:
+        raise source.error(error.reason, place, error.hint) from None
+    if isinstance(value, Quantity) and value.dimension == NUMBER:
+        return int(value.value) if value.value.is_integer() else value.value
+    return value
+
+
+def _translated(error: ValidationError, source: Source) -> InputError:
+    """One sentence for the first thing that pydantic found."""
+    first = error.errors(include_url=False)[0]
+    place: Path_ = tuple(first["loc"])
+    context = first.get("ctx", {})
+    raw = source.at(place)
+    hint = str(context.get("hint", "")) or None
+    reason = str(context.get("reason", first["msg"]))
+    if first["type"] == "unknown_key":
+        place, reason = (*place, context["key"]), f"unknown key '{context['key']}'"
+    elif first["type"] == "missing":
+        reason, place = f"key '{place[-1]}' is missing", place[:-1]
+    elif first["type"] in ("literal_error", "enum"):
+        known = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+        hint = did_you_mean(str(first["input"]), known) or f"possible: {', '.join(known)}"
+        reason = f"{str(first['input'])!r} is not possible here"
+    elif "hint" not in context:
+        reason = f"{str(first['input'])[:60]!r} does not fit: {reason[0].lower()}{reason[1:]}"
+    if isinstance(raw, str) and "$" in raw and raw not in reason:
+        reason = f"{raw}: {reason}"
+    return source.error(reason, place, hint)

@@ -1,0 +1,237 @@
+"""Drawing scenes from a scenario, and counting what its constraints refuse.
+
+A draw depends on scenario, seed and index alone: its random numbers come from ``SeedSequence([seed, index])``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from shapely import LineString, Point, Polygon, intersects
+
+from drivewm.datatypes import (
+    EGO_SHAPE,
+    ActorScripts,
+    Agents,
+    Array,
+    Conditions,
+    ManoeuvreKind,
+    RoadMap,
+    Scene,
+    TriggerKind,
+    WorldState,
+)
+from drivewm.geometry import box_corners_xy, boxes_overlap, point_at_s, wrap_angle_rad
+from drivewm.scenarios.bystanders import bystander_rows
+from drivewm.scenarios.language import Scenario, draw_parameters, first_broken, resolve
+from drivewm.scenarios.placement import Row, rows_of
+from drivewm.scenarios.quantities import Quantity, Value
+from drivewm.scenarios.schema import Document
+from drivewm.scenarios.stage import Misplaced, Stage, set_stage
+
+PLACINGS = 100  # draws of the parameters before a scenario is called impossible
+LOOK_AHEAD_M = 120.0  # route beyond what is driven at the speed limit
+TRACK_IDS = 10_000
+
+
+@dataclass(frozen=True)
+class Rejections:
+    """What became of ``draws`` attempts: how many passed, and how many each reason turned away."""
+
+    draws: int
+    accepted: int
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        return 1.0 - self.accepted / self.draws
+
+
+def draw_scene(scenario: Scenario, index: int, seed: int, fixed: Mapping[str, Value] | None = None) -> Scene:
+    """Draw number ``index`` of the scenario; ``fixed`` pins parameters (SI `Quantity`, word or truth value).
+
+    Raises `InputError` when no draw satisfies the constraints or can be placed.
+    """
+    sequence = np.random.SeedSequence([seed, index])
+    chance, decoration, people = (np.random.default_rng(child) for child in sequence.spawn(3))
+    for attempt in range(PLACINGS):
+        values = draw_parameters(scenario, chance, fixed)
+        try:
+            stage, rows = _placed(scenario, values, decoration, people)
+        except Misplaced as problem:
+            free = set(scenario.parameters) - set(fixed or {})
+            if not free or attempt == PLACINGS - 1:
+                raise scenario.source.error(f"cannot be placed: {problem.reason}", problem.place) from None
+            continue
+        return _scene(scenario, stage, rows, values, f"{index}#{seed}", int(sequence.generate_state(1)[0]))
+    raise AssertionError("the loop returns or raises")
+
+
+def rejections(scenario: Scenario, draws: int = 1000, seed: int = 0) -> Rejections:
+    """How often draws are refused, by constraint and by placement."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, draws]))
+    reasons: dict[str, int] = {}
+    accepted = 0
+    for _ in range(draws):
+        values = {name: distribution.at(rng.random()) for name, distribution in scenario.parameters.items()}
+        broken = first_broken(scenario, values)
+        if broken is not None:
+            reasons[scenario.constraints[broken]] = reasons.get(scenario.constraints[broken], 0) + 1
+            continue
+        try:
+            _placed(scenario, values, rng, rng)
+        except Misplaced as problem:
+            reasons[problem.reason] = reasons.get(problem.reason, 0) + 1
+            continue
+        accepted += 1
+    return Rejections(draws, accepted, reasons)
+
+
+def _placed(
+    scenario: Scenario, values: Mapping[str, Value], decoration: np.random.Generator, people: np.random.Generator
+) -> tuple[Stage, list[Row]]:
+    document = resolve(scenario, values)
+    stage = set_stage(document, scenario.source, decoration)
+    rows = [row for name in document.actors for row in rows_of(stage, name, people)]
+    boxes = [_ego_corners(stage), *(_corners(row) for row in rows)]
+    for i, row in enumerate(rows):
+        if boxes_overlap(boxes[i + 1], np.stack(boxes[: i + 1])).any():
+            raise Misplaced(f"{row.place[-1]} would stand in somebody else", row.place)
+    for row in bystander_rows(stage, people):
+        corners = _corners(row)
+        if not boxes_overlap(corners, np.stack(boxes)).any():
+            boxes.append(corners)
+            rows.append(row)
+    return replace(stage, road=_cleared(stage.road, rows, document.end.after)), rows
+
+
+def _ego_corners(stage: Stage) -> Array:
+    centre = EGO_SHAPE.centre_xy_yaw(point_at_s(stage.route_xy, stage.ego_s_m))
+    return box_corners_xy(centre, np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m]))
+
+
+def _pose(row: Row) -> Array:
+    pose = point_at_s(row.path_xy, row.s_m)
+    pose[:2] += row.offset_m * np.array([-np.sin(pose[2]), np.cos(pose[2])])
+    return pose
+
+
+def _corners(row: Row) -> Array:
+    return box_corners_xy(_pose(row), row.size_lwh_m[:2] + 0.2)
+
+
+def _fastest_mps(row: Row) -> float:
+    return max([row.speed_mps, *(step[3] for step in row.steps if step[2] == ManoeuvreKind.SPEED)])
+
+
+def _cleared(road: RoadMap, rows: list[Row], horizon_s: float) -> RoadMap:
+    """The road without buildings and trees in the way of those who leave the lanes."""
+    ways = []
+    for row in rows:
+        if row.off_road:
+            reach = row.s_m + np.arange(0.0, _fastest_mps(row) * horizon_s + 2.0, 1.0)
+            ways.append(LineString(point_at_s(row.path_xy, reach)[:, :2]).buffer(row.size_lwh_m[1] / 2 + 0.8))
+    if not ways:
+        return road
+    footprints = [Polygon(box) for box in box_corners_xy(road.building_xy_yaw, road.building_size_lwh_m[:, :2])]
+    trunks = [Point(xy).buffer(0.5) for xy in road.tree_xy_height[:, :2]]
+    building = [not intersects(shape, ways).any() for shape in footprints]
+    tree = [not intersects(shape, ways).any() for shape in trunks]
+    return replace(
+        road,
+        building_xy_yaw=road.building_xy_yaw[building],
+        building_size_lwh_m=road.building_size_lwh_m[building],
+        tree_xy_height=road.tree_xy_height[tree],
+    )
+
+
+def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[str, Value], draw: str, seed: int) -> Scene:
+    document = stage.document
+    horizon = document.end.after
+    pose = point_at_s(stage.route_xy, stage.ego_s_m)
+    rng = np.random.default_rng(seed)
+    conditions, changes = _conditions(document, float(pose[2]), rng)
+    reach = stage.ego_s_m + max(document.ego.speed, 1.2 * document.road.speed_limit) * horizon + LOOK_AHEAD_M
+    zero = np.zeros(())
+    start = WorldState(
+        t_s=zero,
+        ego_xy_yaw_world=pose,
+        ego_speed_mps=np.array(document.ego.speed),
+        ego_accel_mps2=zero,
+        ego_curvature_1pm=np.array(_curvature_1pm(stage)),
+        agents=_agents(rows, rng),
+        signal=np.array([signal.state_at(0.0) for signal in stage.road.signals], np.int8).reshape(-1),
+    )
+    return Scene(
+        id=f"{scenario.id}:{draw}",
+        family=scenario.family,
+        road=stage.road,
+        start=start,
+        scripts=_scripts(rows, horizon),
+        conditions=conditions,
+        route_xy=point_at_s(stage.route_xy, np.arange(0.0, reach, 1.0))[:, :2],
+        speed_limit_mps=document.road.speed_limit,
+        horizon_s=horizon,
+        seed=seed,
+        condition_changes=changes,
+        parameters={name: value.value if isinstance(value, Quantity) else str(value) for name, value in values.items()},
+    )
+
+
+def _curvature_1pm(stage: Stage) -> float:
+    before, after = point_at_s(stage.route_xy, stage.ego_s_m + np.array([-1.0, 1.0]))[:, 2]
+    return float(wrap_angle_rad(after - before)) / 2.0
+
+
+def _conditions(
+    document: Document, heading_rad: float, rng: np.random.Generator
+) -> tuple[Conditions, tuple[tuple[float, Conditions], ...]]:
+    world = document.world
+    azimuth = rng.uniform(-np.pi, np.pi) if world.sun is None else heading_rad + world.sun
+    current = Conditions(world.weather, world.light, float(wrap_angle_rad(azimuth)), world.lost_cameras)
+    first, changes = current, []
+    for change in sorted(world.changes, key=lambda c: c.at):
+        given = {name: getattr(change, name) for name in ("weather", "light", "lost_cameras")}
+        current = replace(current, **{name: value for name, value in given.items() if value is not None})
+        changes.append((change.at, current))
+    return first, tuple(changes)
+
+
+def _agents(rows: list[Row], rng: np.random.Generator) -> Agents:
+    count = len(rows)
+    return Agents(
+        track_id=rng.choice(np.arange(1, TRACK_IDS), count, replace=False).astype(np.int32),
+        category=np.array([row.body.category for row in rows], np.int8).reshape(-1),
+        xy_yaw_world=np.array([_pose(row) for row in rows]).reshape(count, 3),
+        speed_mps=np.array([row.speed_mps for row in rows], np.float64),
+        accel_mps2=np.zeros(count),
+        size_lwh_m=np.array([row.size_lwh_m for row in rows]).reshape(count, 3),
+        valid=np.ones(count, bool),
+    )
+
+
+def _scripts(rows: list[Row], horizon_s: float) -> ActorScripts:
+    if not rows:
+        return ActorScripts.empty()
+    # Who keeps a distance looks 80 m ahead along its path.
+    points = int(max(row.s_m + _fastest_mps(row) * horizon_s for row in rows) + 90.0)
+    steps = max(1, *(len(row.steps) for row in rows)) if rows else 1
+    never = (TriggerKind.NEVER, 0.0, ManoeuvreKind.NONE, 0.0, 1.0)
+    table = [[*row.steps, *[never] * (steps - len(row.steps))] for row in rows]
+    column = np.array([[[float(x) for x in step] for step in row] for row in table])
+    speed = np.array([row.speed_mps for row in rows], np.float64)
+    return ActorScripts(
+        path_xy=np.stack([point_at_s(row.path_xy, np.arange(points, dtype=np.float64))[:, :2] for row in rows]),
+        start_s_m=np.array([row.s_m for row in rows], np.float64),
+        start_offset_m=np.array([row.offset_m for row in rows], np.float64),
+        start_speed_mps=speed,
+        desired_speed_mps=speed,
+        reactive=np.array([row.reactive for row in rows], bool),
+        trigger_kind=column[..., 0].astype(np.int8),
+        trigger_value=column[..., 1],
+        manoeuvre_kind=column[..., 2].astype(np.int8),
+        manoeuvre_value=column[..., 3],
+        manoeuvre_rate=column[..., 4],
+    )

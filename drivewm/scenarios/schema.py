@@ -1,0 +1,276 @@
+"""The words of the scenario language: what a YAML document may say, once its parameters have values.
+
+Lengths, times and speeds are held in SI. Sides are always seen from the one who is spoken of: ``lane: left`` is left of the ego,
+``change_lane: left`` is left of the actor.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from drivewm.datatypes import Light, SignalState, Weather
+from drivewm.errors import did_you_mean
+from drivewm.scenarios.quantities import ACCELERATION, ANGLE, KINDS, LENGTH, TIME, Dimension, Quantity, QuantityError, quantity
+from drivewm.scenarios.quantities import SPEED as SPEED_DIMENSION
+
+Side = Literal["left", "right"]
+Turn = Literal["left", "straight", "right"]
+RoadKind = Literal[
+    "straight", "curve", "merge", "exit", "roundabout", "t_junction", "four_way", "crosswalk", "parking_row", "roadworks"
+]
+Body = Literal[
+    "car", "van", "truck", "bus", "motorcycle", "bicycle", "pedestrian", "child", "barrier", "traffic_cone", "debris"
+]
+Camera = Literal["CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"]
+SIGNAL_STATES = {"red": SignalState.RED, "yellow": SignalState.YELLOW, "green": SignalState.GREEN}
+
+
+def _say(error: QuantityError) -> PydanticCustomError:
+    # Braces would be read as fields of the message template.
+    return PydanticCustomError("quantity", "{reason}", {"reason": error.reason, "hint": error.hint or ""})
+
+
+def _schema(*dimensions: Dimension) -> WithJsonSchema:
+    names = " or ".join(KINDS[d][0] for d in dimensions)
+    examples = [KINDS[d][1] for d in dimensions]
+    return WithJsonSchema({"type": "string", "description": f"{names}; may use $parameters", "examples": examples})
+
+
+def _measure(dimension: Dimension, low: float, high: float) -> Any:
+    """A pydantic type: text with the unit of ``dimension`` in, SI float between ``low`` and ``high`` out."""
+
+    def read(raw: Any) -> float:
+        try:
+            value = quantity(raw, dimension)
+        except QuantityError as error:
+            raise _say(error) from None
+        if not low - 1e-9 <= value <= high + 1e-9:
+            limits = f"between {Quantity(low, dimension)} and {Quantity(high, dimension)}"
+            raise _say(QuantityError(f"{Quantity(value, dimension)} is out of range", f"it must lie {limits}"))
+        return min(max(value, low), high)
+
+    return Annotated[float, BeforeValidator(read), _schema(dimension)]
+
+
+def _gap(raw: Any) -> Quantity:
+    error: QuantityError | None = None
+    for dimension, high in ((LENGTH, 400.0), (TIME, 20.0)):
+        try:
+            value = quantity(raw, dimension)
+        except QuantityError as caught:
+            error = error or caught
+            continue
+        if not 0 <= value <= high:
+            limit = f"it must lie between 0 and {Quantity(high, dimension)}"
+            raise _say(QuantityError(f"{Quantity(value, dimension)} is out of range", limit))
+        return Quantity(value, dimension)
+    assert error is not None
+    raise _say(QuantityError(error.reason.replace("a length is needed", "a length or a time is needed"), error.hint))
+
+
+Speed = _measure(SPEED_DIMENSION, 0.0, 60.0)
+Length = _measure(LENGTH, 0.0, 2000.0)
+Shift = _measure(LENGTH, -20.0, 20.0)
+Time = _measure(TIME, 0.0, 120.0)
+Lateness = _measure(TIME, -10.0, 10.0)
+Rate = _measure(ACCELERATION, 0.2, 12.0)
+Angle = _measure(ANGLE, -6.2832, 6.2832)
+Gap = Annotated[Quantity, BeforeValidator(_gap), _schema(LENGTH, TIME)]
+
+
+class Part(BaseModel):
+    """A mapping in the document that knows its keys; an unknown one is answered with the closest known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            raise PydanticCustomError("mapping", "{reason}", {"reason": f"{raw!r} stands where keys are needed", "hint": _keys(cls)})
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        for key in raw:
+            if key not in known:
+                hint = did_you_mean(str(key), known) or _keys(cls)
+                raise PydanticCustomError("unknown_key", "unknown key {key}", {"key": str(key), "hint": hint})
+        return raw
+
+
+def _keys(part: type[BaseModel]) -> str:
+    return "its keys are " + ", ".join(field.alias or name for name, field in part.model_fields.items())
+
+
+def _exactly_one(part: BaseModel, names: list[str], given: list[str]) -> None:
+    if len(given) != 1:
+        said = "none of them is given" if not given else f"{' and '.join(given)} are given"
+        raise PydanticCustomError("one_of", "{reason}", {"reason": f"needs exactly one of {', '.join(names)}; {said}", "hint": ""})
+
+
+class SignalPlan(Part):
+    """What the traffic light in front of the ego shows; the crossing street sees the opposite."""
+
+    shows: Literal["green", "red"]
+    until: Time | None = Field(None, description="then it changes (by way of yellow when it was green); never, if absent")
+
+
+class Road(Part):
+    """The place."""
+
+    kind: RoadKind
+    lanes: int = Field(1, ge=1, le=4, description="in the ego's direction")
+    oncoming: int = Field(1, ge=0, le=3, description="in the other direction")
+    lane_width: _measure(LENGTH, 2.5, 5.0) = 3.5  # type: ignore[valid-type]
+    length: _measure(LENGTH, 100.0, 2000.0) | None = None  # type: ignore[valid-type]
+    radius: _measure(LENGTH, 12.0, 1000.0) | None = Field(None, description="of a curve or roundabout")  # type: ignore[valid-type]
+    turn: Side = Field("left", description="which way a curve bends")
+    speed_limit: _measure(SPEED_DIMENSION, 2.0, 40.0) = 50 / 3.6  # type: ignore[valid-type]
+    surroundings: Literal["town", "rural", "motorway"] = "town"
+    crosswalks: bool = False
+    signal: SignalPlan | None = None
+
+
+class Change(Part):
+    """From ``at`` on, the conditions given here replace those before."""
+
+    at: Time
+    weather: Weather | None = None
+    light: Light | None = None
+    lost_cameras: tuple[Camera, ...] | None = None
+
+
+class Surroundings(Part):
+    """Weather and light, lost cameras, and bystanders that have no part in the plot."""
+
+    weather: Weather = Weather.CLEAR
+    light: Light = Light.DAY
+    sun: Angle | None = Field(None, description="where the sun stands, from the ego's heading, left positive")
+    lost_cameras: tuple[Camera, ...] = ()
+    bystanders: Literal["none", "few", "many"] = "few"
+    changes: tuple[Change, ...] = ()
+
+
+class Ego(Part):
+    """How the ego enters the scene. It stands where the meetings of the actors want it, or ``reaches`` the place."""
+
+    speed: Speed
+    lane: int = Field(1, ge=1, le=4, description="counted from the right")
+    turn: Turn = Field("straight", description="at the next branch")
+    reaches: Time | None = Field(None, description="when it would reach the junction, crosswalk or works at constant speed")
+
+
+class Meet(Part):
+    """Where the paths of actor and ego cross, both would be at the same time if nobody changed speed."""
+
+    after: Time | None = Field(None, description="when the ego gets there")
+    late: Lateness = Field(0.0, description="how much later the actor gets there; negative is earlier")
+
+
+class When(Part):
+    """What starts a step; exactly one of the three."""
+
+    after: Time | None = Field(None, description="scene time")
+    within: Length | None = Field(None, description="distance to the ego, centre to centre")
+    ttc: Time | None = Field(None, description="distance to the ego over closing speed")
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Self:
+        names = ["after", "within", "ttc"]
+        _exactly_one(self, names, [n for n in names if getattr(self, n) is not None])
+        return self
+
+
+class Step(Part):
+    """One thing an actor does; steps happen in the order written."""
+
+    when: When
+    speed: Speed | None = None
+    rate: Rate = Field(2.0, description="how hard it brakes or accelerates")
+    change_lane: Side | None = None
+    drift: Shift | None = Field(None, description="sideways by so much, left positive")
+    within: _measure(TIME, 0.3, 30.0) = Field(3.0, description="how long the lane change or drift takes")  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _one_deed(self) -> Self:
+        names = ["speed", "change_lane", "drift"]
+        _exactly_one(self, names, [n for n in names if getattr(self, n) is not None])
+        return self
+
+
+class Actor(Part):
+    """Somebody or something else in the scene, placed relative to the ego."""
+
+    is_: Body = Field(alias="is")
+    lane: str | None = Field(None, description="same, left, right, oncoming, or the id of a lane such as from_left.0")
+    beside: Side | None = Field(None, description="next to the road, on this side of it")
+    from_: Side | None = Field(None, alias="from", description="crosses the road, coming from this side of it")
+    ahead: Gap | None = Field(None, description="bumper to bumper; a time means so many seconds of the ego's driving")
+    behind: Gap | None = None
+    before: Length | None = Field(None, description="front bumper so far before the end of its lane, at the stop line")
+    meet: Meet | None = None
+    speed: Speed = 0.0
+    offset: Shift = Field(0.0, description="from the middle of the lane, left positive")
+    clear: Length = Field(0.5, description="with beside: distance from the outermost lane")
+    facing: Literal["along", "against", "road"] | None = Field(None, description="with beside: which way it looks and goes")
+    turn: Turn = Field("straight", description="at its next branch")
+    reacts: bool = Field(False, description="keeps its distance and obeys lights, instead of holding its speed")
+    count: int = Field(1, ge=1, le=30, description="how many of them, one behind the other")
+    every: _measure(LENGTH, 0.5, 100.0) = Field(7.0, description="from one to the next, when there are several")  # type: ignore[valid-type]
+    steps: tuple[Step, ...] = Field((), max_length=8)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        _exactly_one(self, ["lane", "beside", "from"], [n for n, v in zip(("lane", "beside", "from"), self._place(), strict=True) if v])
+        names = ["ahead", "behind", "before", "meet"]
+        _exactly_one(self, names, [n for n in names if getattr(self, n) is not None])
+        reason = ""
+        if self.from_ is not None and (self.meet is None or self.speed < 0.3):
+            reason = "who crosses with 'from' needs 'meet' and a speed of at least 1 km/h; who waits stands 'beside' facing the road"
+        elif self.beside is not None and (self.meet is not None or self.before is not None):
+            reason = "who is 'beside' the road has 'ahead' or 'behind'"
+        elif self.facing is not None and self.beside is None:
+            reason = "'facing' is only for those 'beside' the road"
+        elif self.meet is not None and self.count > 1:
+            reason = "only one actor can 'meet' the ego; leave out 'count'"
+        if reason:
+            raise PydanticCustomError("placement", "{reason}", {"reason": reason, "hint": ""})
+        return self
+
+    def _place(self) -> tuple[str | None, str | None, str | None]:
+        return self.lane, self.beside, self.from_
+
+
+class End(Part):
+    """When the scene is over."""
+
+    after: _measure(TIME, 1.0, 60.0)  # type: ignore[valid-type]
+
+
+_VARY = {
+    "description": "parameters, used elsewhere as $name: a range \"[30 .. 60] km/h\", a list, weights, or normal/sd/clip",
+    "type": "object",
+    "propertyNames": {"pattern": "^[A-Za-z][A-Za-z0-9_]*$"},
+}
+Vary = Annotated[dict[str, Any], WithJsonSchema(_VARY)]
+Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+class Document(Part):
+    """A scenario: one situation, or with ``vary`` a whole distribution of them."""
+
+    name: Annotated[str, StringConstraints(pattern=re.compile(r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$").pattern)] = Field(
+        description="family.name in small letters, for example cut_in.motorway"
+    )
+    about: Sentence = Field(description="what happens, in a sentence or two")
+    family: Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$")] | None = Field(None, description="else the first part of the name")
+    maps_to: tuple[Sentence, ...] = Field((), description="names of the same situation in public protocols")
+    vary: Vary = Field(default_factory=dict)
+    where: tuple[Sentence, ...] = Field((), description="what must hold between parameters, for example $gap > 0.5 s * $speed")
+    road: Road
+    world: Surroundings = Surroundings()
+    ego: Ego
+    actors: dict[str, Actor] = Field(default_factory=dict, max_length=30)
+    end: End
