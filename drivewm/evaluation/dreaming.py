@@ -1,0 +1,103 @@
+"""Dream a batch of recorded drives again under chosen conditions: the raw material of the dream card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from drivewm.training.cache import FrameCache, Tensors
+from drivewm.worldmodel.conditions import FREE_REGIME, camera_rays
+from drivewm.worldmodel.pipeline import DreamPipeline
+from drivewm.worldmodel.precision import inference_autocast
+from drivewm.worldmodel.session import Session
+
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Regime:
+    """What the model is told and shown while it dreams on."""
+
+    name: str
+    drop: frozenset[str] = frozenset()
+    steps: int = 4
+    shuffled_motion: bool = False  # every drive is told another drive's motion
+    other_sky: bool = False  # every drive is told another weather and light from the first dreamed frame on
+
+
+LAYOUT = Regime("layout-driven")
+FREE = Regime("free", FREE_REGIME)
+REGIMES = (
+    LAYOUT,
+    FREE,
+    Regime("action-blind", FREE_REGIME | {"motion"}),
+    Regime("free, shuffled actions", FREE_REGIME, shuffled_motion=True),
+    Regime("layout-driven, other sky", other_sky=True),
+    Regime("layout-driven, K=1", steps=1),
+    Regime("layout-driven, K=2", steps=2),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Drives:
+    """B recorded windows [B, T, ...] with their first ``context`` frames given to the model."""
+
+    told: Tensors
+    context: int
+    rays: torch.Tensor
+
+    @property
+    def images(self) -> Images:
+        return self.told["images"].numpy()  # type: ignore[no-any-return]
+
+    def under(self, regime: Regime) -> Drives:
+        """The same drives as this regime tells them."""
+        told, late = dict(self.told), slice(self.context, None)
+        if regime.shuffled_motion:
+            told["motion"] = told["motion"].clone()
+            told["motion"][:, late] = told["motion"].roll(1, 0)[:, late]
+        if regime.other_sky:
+            for key in ("weather", "light"):
+                told[key] = told[key].clone()
+                shift = 1 + torch.arange(len(told[key])) % 3
+                told[key][:, late] = (told[key][:, late] + shift[:, None]) % 4
+        return replace(self, told=told)
+
+
+def draw_drives(cache: FrameCache, count: int, frames: int, context: int, pipeline: DreamPipeline) -> Drives:
+    """Random windows of the cache's drives."""
+    size = pipeline.transformer.size
+    cell = size.downsampling * size.patch
+    rays = torch.from_numpy(camera_rays(cache.rig, cache.rig.size_px[0] // cell, cache.rig.size_px[1] // cell)).flatten(1, 2)
+    return Drives(cache.batch(0, count, frames), context, rays)
+
+
+@torch.no_grad()
+def dream_drives(pipeline: DreamPipeline, drives: Drives, regime: Regime, seed: int) -> Images:
+    """Frames uint8 [B, T, V, H, W, 3]; the context frames are the reference, through the autoencoder."""
+    codec, told = pipeline.codec, {key: value for key, value in drives.under(regime).told.items() if key not in ("images", "latent")}
+    session = Session(pipeline.transformer, drives.rays, regime.steps, regime.drop)
+    generator = torch.Generator().manual_seed(seed)
+    memory, out = session.start(), []
+    with inference_autocast(pipeline.device):
+        for t in range(drives.told["images"].shape[1]):
+            now = {key: value[:, t : t + 1] for key, value in told.items()}
+            if t < drives.context:
+                latent = codec.encode(drives.told["images"][:, t : t + 1]).float()
+                memory = session.observe(memory, now, latent)
+            else:
+                shape = (len(drives.images), 1, *out[0].shape[1:2], codec.autoencoder.config.latent_channels, *latent.shape[-2:])
+                latent, memory = session.dream(memory, now, torch.randn(shape, generator=generator))
+            out.append(codec.decode(latent)[:, 0].numpy())
+    return np.stack(out, 1)
+
+
+@torch.no_grad()
+def through_autoencoder(pipeline: DreamPipeline, images: Images) -> Images:
+    """Reference frames encoded and decoded: the best any dream can look."""
+    codec = pipeline.codec
+    with inference_autocast(pipeline.device):
+        return np.stack([codec.decode(codec.encode(torch.from_numpy(row))).numpy() for row in images])

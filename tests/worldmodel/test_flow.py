@@ -1,0 +1,40 @@
+"""The flow's arithmetic against cases that can be worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from drivewm.worldmodel.flow import FlowOptions, flow_loss, noised, sample
+
+CLEAN = torch.randn(4, 3, 2, 4, 2, 2, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 16])
+def test_a_perfect_predictor_reaches_the_data_in_any_number_of_steps(steps: int) -> None:
+    reached = sample(lambda x, tau, step: CLEAN, torch.randn_like(CLEAN), steps)
+    torch.testing.assert_close(reached, CLEAN, atol=1e-5, rtol=1e-5)
+
+
+def test_noise_level_zero_is_noise_and_one_is_data() -> None:
+    noise = torch.randn_like(CLEAN)
+    assert torch.equal(noised(CLEAN, noise, torch.zeros(4, 3)), noise)
+    assert torch.equal(noised(CLEAN, noise, torch.ones(4, 3)), CLEAN)
+
+
+def test_a_perfect_predictor_has_no_loss_on_data_nor_on_shortcuts() -> None:
+    losses = flow_loss(lambda x, tau, step, rows: CLEAN[rows], CLEAN, torch.ones(()), FlowOptions(), torch.Generator().manual_seed(1))
+    assert losses["flow"] < 1e-10
+    assert losses["shortcut"] < 1e-10
+
+
+def test_a_wrong_predictor_has_the_squared_error_as_loss() -> None:
+    options = FlowOptions(bootstrap_share=0.0, clean_share=0.0)
+    losses = flow_loss(lambda x, tau, step, rows: CLEAN[rows] + 0.5, CLEAN, torch.ones(()), options, torch.Generator().manual_seed(1))
+    assert losses["loss"] == pytest.approx(0.25, abs=1e-6)
+
+
+def test_context_frames_carry_no_loss() -> None:
+    options = FlowOptions(bootstrap_share=0.0, clean_share=1.0)
+    losses = flow_loss(lambda x, tau, step, rows: x + 7.0, CLEAN, torch.ones(()), options, torch.Generator().manual_seed(1))
+    assert losses["loss"] == 0.0

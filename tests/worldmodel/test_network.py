@@ -1,0 +1,126 @@
+"""Facts the network must obey whatever its weights: time runs one way, the cache changes nothing, cars do not mix."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from drivewm.worldmodel.conditions import GROUPS
+from drivewm.worldmodel.session import Session
+from drivewm.worldmodel.sizes import SIZES
+from drivewm.worldmodel.transformer import DriveTransformer
+
+SIZE = replace(SIZES["tiny"], width=64, depth=2, heads=2, window=6)
+VIEWS, ROWS, COLUMNS = 6, 8, 12
+Told = dict[str, torch.Tensor]
+
+
+def told(batch: int, frames: int, seed: int = 0) -> Told:
+    g = torch.Generator().manual_seed(seed)
+    raster = (batch, frames, VIEWS, 64, 96)
+    return {
+        "label": torch.randint(0, 16, raster, dtype=torch.uint8, generator=g),
+        "log_depth": torch.randint(0, 255, raster, dtype=torch.uint8, generator=g),
+        "paint": torch.randint(0, 32, raster, dtype=torch.uint8, generator=g),
+        "lost": torch.zeros(raster[:3], dtype=torch.bool),
+        "motion": torch.randn(batch, frames, 6, generator=g),
+        "weather": torch.randint(0, 4, (batch, frames), generator=g),
+        "light": torch.randint(0, 4, (batch, frames), generator=g),
+        "sun": torch.randn(batch, frames, 2, generator=g),
+        "boxes": torch.cat([torch.randn(batch, frames, 16, 8, generator=g), torch.ones(batch, frames, 16, 1)], -1),
+        "polylines": torch.ones(batch, frames, 16, 8, 3),
+        "time_s": 0.2 * torch.arange(frames).float().expand(batch, frames),
+    }
+
+
+@pytest.fixture(scope="module")
+def network() -> DriveTransformer:
+    torch.manual_seed(0)
+    net = DriveTransformer.of_size(SIZE)
+    for layer in (net.steer, net.steer_out):  # as if trained: gates open
+        torch.nn.init.normal_(layer.weight, std=0.2)
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def rays() -> torch.Tensor:
+    return torch.randn(VIEWS, 24, 6, generator=torch.Generator().manual_seed(3))
+
+
+def latents(batch: int, frames: int, seed: int = 1) -> torch.Tensor:
+    return torch.randn(batch, frames, VIEWS, SIZE.latent_channels, ROWS, COLUMNS, generator=torch.Generator().manual_seed(seed))
+
+
+@torch.no_grad()
+def test_a_frame_does_not_depend_on_the_future(network: DriveTransformer, rays: torch.Tensor) -> None:
+    conditions, x, tau, step = told(1, 5), latents(1, 5), torch.rand(1, 5), torch.ones(1)
+    before = network(x, tau, step, network.embed(conditions, rays))
+    x2, later = x.clone(), {key: value.clone() for key, value in conditions.items()}
+    x2[:, 3:] += 1.0
+    later["motion"][:, 3:] += 1.0
+    later["label"][:, 3:] = 0
+    after = network(x2, tau, step, network.embed(later, rays))
+    torch.testing.assert_close(before[:, :3], after[:, :3])
+    assert (before[:, 3:] - after[:, 3:]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_one_frame_at_a_time_with_kept_past_equals_the_whole_clip(network: DriveTransformer, rays: torch.Tensor) -> None:
+    frames = SIZE.window - 1
+    conditions, x = told(2, frames), latents(2, frames)
+    whole = network(x, torch.ones(2, frames), torch.full((2,), 1 / 16), network.embed(conditions, rays))
+    session = Session(network, rays)
+    memory = session.start()
+    for t in range(frames):
+        now = {key: value[:, t : t + 1] for key, value in conditions.items()}
+        alone = network(x[:, t : t + 1], torch.ones(2, 1), torch.full((2,), 1 / 16), network.embed(now, rays), list(memory.past))
+        torch.testing.assert_close(alone, whole[:, t : t + 1], atol=1e-4, rtol=1e-4)
+        memory = session.observe(memory, now, x[:, t : t + 1])
+
+
+@torch.no_grad()
+def test_cars_of_a_batch_do_not_mix(network: DriveTransformer, rays: torch.Tensor) -> None:
+    conditions, noise = told(3, 1), latents(3, 1)
+    session = Session(network, rays, steps=2)
+    together, _ = session.dream(session.start(), conditions, noise)
+    alone, _ = session.dream(session.start(), {key: value[1:2] for key, value in conditions.items()}, noise[1:2])
+    torch.testing.assert_close(together[1:2], alone, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_memory_can_be_stepped_twice(network: DriveTransformer, rays: torch.Tensor) -> None:
+    session = Session(network, rays, steps=2)
+    _, memory = session.dream(session.start(), told(1, 1), latents(1, 1))
+    one, _ = session.dream(memory, told(1, 1, 5), latents(1, 1, 6))
+    session.dream(memory, told(1, 1, 7), latents(1, 1, 8))
+    again, _ = session.dream(memory, told(1, 1, 5), latents(1, 1, 6))
+    assert torch.equal(one, again)
+
+
+@torch.no_grad()
+def test_the_past_stays_bounded_and_keeps_its_first_frame(network: DriveTransformer, rays: torch.Tensor) -> None:
+    session = Session(network, rays, steps=1)
+    memory, first = session.start(), None
+    for t in range(2 * SIZE.window):
+        _, memory = session.dream(memory, told(1, 1, t) | {"time_s": torch.full((1, 1), 0.2 * t)}, latents(1, 1, t))
+        first = memory.past[0].keys[0] if first is None else first
+    assert len(memory.past[0].keys) == SIZE.window - 1
+    assert memory.past[0].keys[0] is first
+
+
+@pytest.mark.parametrize("group", [g for g in GROUPS if g != "text"])
+@torch.no_grad()
+def test_a_dropped_condition_has_no_influence(network: DriveTransformer, rays: torch.Tensor, group: str) -> None:
+    touched = {"layout": ("label", "log_depth", "paint"), "weather": ("weather",), "light": ("light", "sun")}.get(group, (group,))
+    one, other = told(1, 1, 0), told(1, 1, 0)
+    fresh = told(1, 1, 99)
+    for key in touched:
+        other[key] = fresh[key] if key != "polylines" else 2 * other[key]
+    other["weather"] = (one["weather"] + 1) % 4 if group == "weather" else one["weather"]
+    noise = latents(1, 1)
+    told_apart = [Session(network, rays, 1).dream(Session(network, rays).start(), c, noise)[0] for c in (one, other)]
+    assert (told_apart[0] - told_apart[1]).abs().max() > 1e-4
+    alike = [Session(network, rays, 1, frozenset({group})).dream(Session(network, rays).start(), c, noise)[0] for c in (one, other)]
+    assert torch.equal(alike[0], alike[1])
