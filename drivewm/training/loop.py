@@ -64,14 +64,11 @@ def fit(model: torch.nn.Module, loss_fn: LossFn, batch_at: BatchAt, out: Path, o
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.98)
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, options))
     model, optimizer = accelerator.prepare(model, optimizer)
     inner = accelerator.unwrap_model(model)
     average = {name: value.detach().clone() for name, value in inner.state_dict().items()}
     checkpoint = out / "checkpoint.safetensors"
     start = _load(checkpoint, inner, average, optimizer) if checkpoint.exists() else 0
-    for _ in range(start):
-        schedule.step()
     rank, ranks = accelerator.process_index, accelerator.num_processes
     began, logged = time.perf_counter(), start
     model.train()
@@ -89,8 +86,9 @@ def fit(model: torch.nn.Module, loss_fn: LossFn, batch_at: BatchAt, out: Path, o
             norm = accelerator.clip_grad_norm_(model.parameters(), options.clip_norm)
             if not torch.isfinite(norm):
                 raise InputError(f"loss is not finite at step {step}", file=checkpoint, hint="the last good checkpoint is kept")
+            for group in optimizer.param_groups:
+                group["lr"] = options.learning_rate * learning_rate_factor(step, options)
             optimizer.step()
-            schedule.step()
             optimizer.zero_grad(set_to_none=True)
             _update(average, inner, min(options.ema_decay, (step + 1) / (step + 10)))
             done = step + 1
