@@ -15,9 +15,19 @@ from typing import Any
 from drivewm.errors import InputError, did_you_mean
 
 BUILT_IN: dict[str, dict[str, str]] = {
-    "drivewm.policies": {},
-    "drivewm.worlds": {},
-    "drivewm.metrics": {},
+    "drivewm.policies": {
+        "constant_velocity": "drivewm.policies.baselines:ConstantVelocity",
+        "idm": "drivewm.policies.baselines:IdmPolicy",
+        "expert": "drivewm.policies.expert:ExpertPolicy",
+        "teacher": "drivewm.policies.load:embedded_teacher",
+        "onboard": "drivewm.policies.load:embedded_onboard",
+    },
+    "drivewm.worlds": {
+        "raster": "drivewm.evaluation.worlds:raster",
+        "dream": "drivewm.evaluation.worlds:dream",
+        "free": "drivewm.evaluation.worlds:free",
+    },
+    "drivewm.metrics": {"drive": "drivewm.metrics:score"},
 }
 
 

@@ -41,11 +41,20 @@ def candidates(
     paths = _Paths(speed_mps, curvature_1pm, route_xy_ego)
     longest_m = 1.3 * (speed_mps * t_s[-1] + 0.5 * max(ACCELERATIONS_MPS2) * t_s[-1] ** 2) + 5.0
     xy, yaw = paths.at(paths.station(distance.flatten(1), longest_m))
-    batch, points = len(speed_mps), len(plan_t_s)
+    batch, points = speed_mps.shape[0], len(plan_t_s)  # len() of a tensor would fix the batch of an export
     shape = (batch, LATERALS, len(ACCELERATIONS_MPS2), points)
     speed = speed[:, None].expand(shape)
     out = torch.cat([xy, yaw[..., None], speed.flatten(2)[..., None]], dim=-1)
     return out.reshape(*shape, 4).transpose(1, 2).reshape(batch, CANDIDATES, points, 4)
+
+
+def along_route(
+    speed_mps: Tensor, curvature_1pm: Tensor, route_xy_ego: Tensor, distance_m: Tensor, lateral: int = GENTLE_LATERAL
+) -> Tensor:
+    """Poses [B, K, 3] after ``distance_m`` [B, K] on the path that `candidates` takes to lateral target ``lateral``."""
+    paths = _Paths(speed_mps, curvature_1pm, route_xy_ego)
+    xy, yaw = paths.at(paths.station(distance_m, distance_m.amax(1) * 1.3 + 5.0))
+    return torch.cat([xy, yaw[..., None]], dim=-1)[:, lateral]
 
 
 def chosen(all_candidates: Array, index: Array, plan_t_s: Sequence[float]) -> Trajectory:

@@ -24,7 +24,9 @@ def arc(radius_m: float) -> torch.Tensor:
     return torch.stack([radius_m * torch.sin(angle), radius_m * (1 - torch.cos(angle))], -1)[None]
 
 
-def plans(speed: float, route: torch.Tensor, curvature: float = 0.0, limit: float = 13.9, t_s: tuple[float, ...] = T_S) -> np.ndarray:
+def plans(
+    speed: float, route: torch.Tensor, curvature: float = 0.0, limit: float = 13.9, t_s: tuple[float, ...] = T_S
+) -> np.ndarray:
     """Candidates [16, 8, K, 4] of one car."""
     one = torch.ones(1, dtype=torch.float64)
     out = v.candidates(speed * one, curvature * one, route, limit * one, t_s)
