@@ -16,7 +16,7 @@ from drivewm.geometry import relative_xy_yaw
 
 PREVIEW_S = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
 SHORTEST_PREVIEW_S = 0.1  # also used when the plan has run out: it then stands for its last point
-SPEED_WEIGHT = 0.5  # m^2 per (m/s)^2
+SPEED_WEIGHT = 0.2  # m^2 per (m/s)^2; an error of position is gone after about 3 s
 HEADING_WEIGHT = 1.0  # m^2 per rad^2
 HOLD_WEIGHT = 0.02  # pull towards the present curvature; decides where the plan covers no ground
 
