@@ -1,0 +1,101 @@
+"""Agents of a state as faces in the ego frame."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from drivewm.datatypes import VULNERABLE, AgentClass, Array, SemanticClass, WorldState
+from drivewm.geometry import relative_xy_yaw
+from drivewm.sim.raster.faces import Faces
+from drivewm.sim.raster.palette import PAINT_RGB, SKIN_RGB, mixed, paint_index
+from drivewm.sim.raster.shapes import HEAD_LAMP, TAIL_LAMP, Body, body_of, cuboid
+
+RANGE_M = 110.0
+BRAKING_MPS2 = -1.0  # brake lights come on below
+_STEP_LENGTH_M = 1.5  # of a walking person, two steps
+LABEL_OF_CLASS = np.array(
+    [
+        SemanticClass.VEHICLE, SemanticClass.VEHICLE, SemanticClass.VEHICLE, SemanticClass.TWO_WHEELER, SemanticClass.TWO_WHEELER,
+        SemanticClass.PEDESTRIAN, SemanticClass.OBSTACLE, SemanticClass.OBSTACLE, SemanticClass.OBSTACLE,
+    ],
+    np.uint8,
+)  # fmt: skip
+
+
+def agent_faces(state: WorldState, *, plain: bool, lights_on: bool = False) -> list[Faces]:
+    """Faces of the valid agents near the ego, in the ego frame: detailed bodies, or one cuboid each when ``plain``."""
+    agents = state.agents
+    pose = relative_xy_yaw(agents.xy_yaw_world, state.ego_xy_yaw_world)
+    shown = np.asarray(agents.valid, bool) & (np.hypot(pose[:, 0], pose[:, 1]) < RANGE_M)
+    parts = []
+    for category in np.unique(agents.category[shown]) if not plain else ([-1] if shown.any() else []):
+        rows = np.flatnonzero(shown if plain else shown & (agents.category == category))
+        body = cuboid() if plain else body_of(AgentClass(int(category)))
+        parts.append(_placed(body, state, rows, pose[rows], lights_on))
+    return parts
+
+
+def _placed(body: Body, state: WorldState, rows: Array, pose: Array, lights_on: bool) -> Faces:
+    """One body at the poses [n, 3] of the given agents."""
+    agents = state.agents
+    count, faces = len(rows), len(body.points)
+    scale = (agents.size_lwh_m[rows] / np.array(body.size_lwh_m)).astype(np.float32)
+    points = np.broadcast_to(body.points, (count, *body.points.shape)).copy()
+    if body.swing.any():
+        points[..., 0] += body.swing * _stride(state, rows)[:, None, None]
+    points *= scale[:, None, None]
+    cos, sin = np.cos(pose[:, 2]).astype(np.float32)[:, None, None], np.sin(pose[:, 2]).astype(np.float32)[:, None, None]
+    x, y = points[..., 0], points[..., 1]
+    placed = np.empty_like(points)
+    placed[..., 0] = cos * x - sin * y + pose[:, 0, None, None].astype(np.float32)
+    placed[..., 1] = sin * x + cos * y + pose[:, 1, None, None].astype(np.float32)
+    placed[..., 2] = points[..., 2]
+    paint = paint_index(agents.track_id[rows], agents.category[rows])
+    rgb, glow = _looks(body, state, rows, paint, lights_on)
+    parts = int(body.part.max()) + 1
+    flat = placed.reshape(count * faces, *placed.shape[2:])
+    group = (np.arange(count)[:, None] * parts + body.part).reshape(-1)
+    return Faces.of(
+        flat,
+        rgb.reshape(-1, 3),
+        np.repeat(LABEL_OF_CLASS[agents.category[rows]], faces),
+        group,
+        glow=glow.reshape(-1),
+        two_sided=np.tile(body.two_sided, count),
+        instance=np.repeat(agents.track_id[rows].astype(np.int32), parts),
+        paint=np.repeat(paint, parts),
+    )
+
+
+def _stride(state: WorldState, rows: Array) -> Array:
+    """Phase of the step in -1..1, from the distance walked along the heading; standing people stand."""
+    x, y, yaw = state.agents.xy_yaw_world[rows].T
+    walked = x * np.cos(yaw) + y * np.sin(yaw)
+    return np.asarray(np.where(state.agents.speed_mps[rows] > 0.2, np.sin(2 * np.pi * walked / _STEP_LENGTH_M), 0.0), np.float32)
+
+
+def _looks(body: Body, state: WorldState, rows: Array, paint: Array, lights_on: bool) -> tuple[Array, Array]:
+    """Colour [n, F, 3] and glow [n, F] of every face."""
+    agents = state.agents
+    skin = SKIN_RGB[mixed(agents.track_id[rows], 1) % len(SKIN_RGB)]
+    rgb = body.rgb + body.paint_share[:, None] * PAINT_RGB[paint].astype(np.float32)[:, None]
+    rgb = np.minimum(rgb + body.skin_share[:, None] * skin[:, None], 255.0)
+    glow = np.zeros(rgb.shape[:2], np.float32)
+    head, tail = body.lamp == HEAD_LAMP, body.lamp == TAIL_LAMP
+    rides = ~np.isin(agents.category[rows], [int(AgentClass.BICYCLE)])
+    braking = (agents.accel_mps2[rows] < BRAKING_MPS2) & rides
+    if lights_on:
+        rgb[:, head], glow[:, head] = (255.0, 250.0, 226.0), 1.0
+        rgb[:, tail], glow[:, tail] = (190.0, 14.0, 14.0), 0.75
+    lit = np.flatnonzero(braking)[:, None], np.flatnonzero(tail)
+    rgb[lit], glow[lit] = (255.0, 36.0, 30.0), 1.0
+    return rgb.astype(np.float32), glow
+
+
+def footprints(state: WorldState, range_m: float) -> tuple[Array, Array]:
+    """Boxes x, y, yaw, length, width [n, 5] in the ego frame and heights [n] of valid agents nearby, for shadows."""
+    pose = relative_xy_yaw(state.agents.xy_yaw_world, state.ego_xy_yaw_world)
+    shown = np.asarray(state.agents.valid, bool) & (np.hypot(pose[:, 0], pose[:, 1]) < range_m)
+    size = state.agents.size_lwh_m[shown]
+    slim = np.where(np.isin(state.agents.category[shown], [int(c) for c in VULNERABLE]), 0.7, 1.0)
+    return np.concatenate([pose[shown], size[:, :2] * slim[:, None]], 1), size[:, 2]

@@ -1,0 +1,44 @@
+"""The layout: what is known from map and boxes alone, as the world model's condition. No weather, no light, no texture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivewm.datatypes import Array, CameraRig, RoadMap, WorldState
+from drivewm.sim.raster.ground import SURFACE_LABEL, SURFACES
+from drivewm.sim.raster.optics import prepare
+from drivewm.sim.raster.painter import depth_of, paint
+from drivewm.sim.raster.place import place_of
+
+LOG_DEPTH_RANGE_M = 120.0  # what 255 stands for
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """V views of H x W pixels."""
+
+    label: Array  # uint8 [V, H, W], SemanticClass
+    log_depth: Array  # uint8 [V, H, W], 255 * log(1 + d) / log(1 + 120) of the depth along the optical axis; sky is 255
+    paint: Array  # uint8 [V, H, W], index into PAINT_RGB, 0 where nothing is painted
+
+
+def layout(road: RoadMap, state: WorldState, rig: CameraRig) -> Layout:
+    """Cuboids of agents, road polygons, markings, crosswalks, sidewalks, buildings, trees and signal heads as the cameras see
+    them. ``state`` has no leading axes."""
+    optics, place = prepare(rig, 1), place_of(road)
+    faces = place.faces(state, plain=True)
+    painted = paint(place.ground, faces, optics, state.ego_xy_yaw_world)
+    depth, at, row = depth_of(painted, optics)
+    label = SURFACE_LABEL.take(np.minimum(painted.surface, SURFACES - 1))
+    colour = np.zeros(label.size, np.uint8)
+    label.reshape(-1)[at] = faces.label[painted.face].take(row)
+    colour[at] = faces.paint[faces.group[painted.face]].take(row)
+    return Layout(label, log_depth(depth), colour.reshape(label.shape))
+
+
+def log_depth(depth_m: Array) -> Array:
+    """uint8 code of depths in metres."""
+    code = np.log1p(depth_m) * np.float32(255.0 / np.log1p(LOG_DEPTH_RANGE_M))
+    return np.minimum(np.rint(code), 255.0).astype(np.uint8)

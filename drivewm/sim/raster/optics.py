@@ -1,0 +1,65 @@
+"""A rig prepared for painting: per-camera matrices and per-pixel rays on the ground, computed once per rig."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivewm.datatypes import Array, CameraRig
+
+FAR_M = 1000.0
+_prepared: OrderedDict[tuple[int, int], tuple[CameraRig, Optics]] = OrderedDict()
+
+
+@dataclass(frozen=True, slots=True)
+class Optics:
+    """V cameras on a raster of H x W samples; ``scale`` samples per pixel side."""
+
+    camera_from_ego: Array  # float32 [V, 3, 3]
+    position: Array  # float32 [V, 3], ego frame
+    focal: Array  # float32 [V, 2], samples
+    centre: Array  # float32 [V, 2], samples, of the principal point
+    size: tuple[int, int]  # H, W in samples
+    scale: int
+    half_fov_rad: Array  # float32 [V], to the farther side edge
+    heading_rad: Array  # float32 [V], of the optical axis in the ego frame
+    ray_xy: Array  # float32 [V, H, W, 2], camera-frame x and y of the ray with z = 1
+    ray_ego: Array  # float32 [V, H, W, 3], the same ray in the ego frame
+    ground_depth_m: Array  # float32 [V, H, W], along the optical axis, where the ray meets z = 0; FAR_M above the horizon
+    below_horizon: Array  # bool [V, H, W]
+
+
+def prepare(rig: CameraRig, scale: int) -> Optics:
+    """The optics of a rig on ``scale`` x finer samples; remembered for the rigs used last."""
+    key = (id(rig), scale)
+    if key not in _prepared:
+        _prepared[key] = (rig, _compute(rig, scale))  # keeps the rig alive, so that its id stays its own
+        if len(_prepared) > 8:
+            _prepared.popitem(last=False)
+    return _prepared[key][1]
+
+
+def _compute(rig: CameraRig, scale: int) -> Optics:
+    views = len(rig.names)
+    height, width = rig.size_px[0] * scale, rig.size_px[1] * scale
+    focal = np.stack([rig.intrinsics[:, 0, 0], rig.intrinsics[:, 1, 1]], 1) * scale
+    centre = rig.intrinsics[:, :2, 2] * scale
+    ego_from_camera = rig.ego_from_camera[:, :3, :3]
+    position = rig.ego_from_camera[:, :3, 3]
+    u, v = np.arange(width) + 0.5, np.arange(height) + 0.5
+    ray_xy = np.empty((views, height, width, 2), np.float32)
+    ray_xy[..., 0] = ((u - centre[:, :1]) / focal[:, :1])[:, None, :]
+    ray_xy[..., 1] = ((v - centre[:, 1:]) / focal[:, 1:])[:, :, None]
+    rays = np.concatenate([ray_xy, np.ones((views, height, width, 1), np.float32)], -1)
+    ray_ego = np.einsum("vij,vhwj->vhwi", ego_from_camera, rays).astype(np.float32)
+    below = ray_ego[..., 2] < -position[:, 2, None, None] / FAR_M
+    depth = np.where(below, -position[:, 2, None, None] / np.where(below, ray_ego[..., 2], -1.0), FAR_M)
+    edge = np.maximum(centre[:, 0], width - centre[:, 0]) / focal[:, 0]
+    axis = ego_from_camera[:, :, 2]
+    return Optics(
+        np.ascontiguousarray(ego_from_camera.transpose(0, 2, 1), np.float32), position.astype(np.float32), focal.astype(np.float32),
+        centre.astype(np.float32), (height, width), scale, np.arctan(edge).astype(np.float32),
+        np.arctan2(axis[:, 1], axis[:, 0]).astype(np.float32), ray_xy, ray_ego, depth.astype(np.float32), below,
+    )  # fmt: skip

@@ -1,0 +1,44 @@
+"""A place prepared for painting: the static geometry of a map, computed once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from drivewm.datatypes import Array, RoadMap, WorldState
+from drivewm.sim.raster.agents import agent_faces
+from drivewm.sim.raster.faces import Faces, joined_faces
+from drivewm.sim.raster.ground import Ground, ground_of
+from drivewm.sim.raster.scenery import RANGE_M, Trees, building_faces, signal_faces, tree_faces, trees_of
+
+_REMEMBERED = 128
+_prepared: OrderedDict[int, tuple[RoadMap, Place]] = OrderedDict()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    road: RoadMap
+    ground: Ground
+    buildings: Faces  # world frame
+    trees: Trees
+
+    def faces(self, state: WorldState, *, plain: bool, lights_on: bool = False) -> Faces:
+        """Everything that stands or moves near the ego, in the ego frame."""
+        ego: Array = state.ego_xy_yaw_world
+        parts = [
+            self.buildings.near(ego[:2], RANGE_M).moved_to(ego),
+            tree_faces(self.trees, ego),
+            signal_faces(self.road, state, plain=plain),
+            *agent_faces(state, plain=plain, lights_on=lights_on),
+        ]
+        return joined_faces(parts)
+
+
+def place_of(road: RoadMap) -> Place:
+    """The prepared place of a map; remembered for the maps used last."""
+    key = id(road)
+    if key not in _prepared:
+        _prepared[key] = (road, Place(road, ground_of(road), building_faces(road), trees_of(road)))  # keeps the id alive
+        if len(_prepared) > _REMEMBERED:
+            _prepared.popitem(last=False)
+    return _prepared[key][1]

@@ -1,0 +1,174 @@
+"""What stands still: buildings as faces in the world frame, trees and signals as faces turned towards the viewer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivewm.datatypes import Array, RoadMap, SemanticClass, WorldState
+from drivewm.geometry import ego_from_world, rotate_xy, wrap_angle_rad
+from drivewm.sim.raster.faces import CORNERS, Faces, Texture, padded
+from drivewm.sim.raster.palette import CROWN_RGB, HOUSING_RGB, LAMP_RGB, POLE_RGB, ROOF_RGB, TRUNK_RGB, WALL_RGB, mixed
+from drivewm.sim.raster.shapes import box_faces
+
+RANGE_M = 120.0
+VIEWPOINT_EGO = np.array([1.0, 0.0])  # the middle of the cameras, to which flat trees turn
+_PANEL_M = 7.0  # walls are cut into panels, each sorted by its own distance
+_GABLED_BELOW_M = 9.0  # lower houses have pitched roofs
+
+
+def building_faces(road: RoadMap) -> Faces:
+    """Walls in panels, and roofs, of all buildings, in world coordinates; cast once per place."""
+    points, rgb, texture = [], [], []
+    for pose, size in zip(road.building_xy_yaw, road.building_size_lwh_m, strict=True):
+        seed = int(mixed(np.round(pose[0] * 8).astype(np.int64) * 7919 + np.round(pose[1] * 8).astype(np.int64)))
+        wall, roof = WALL_RGB[seed % len(WALL_RGB)], ROOF_RGB[(seed >> 8) % len(ROOF_RGB)]
+        gabled = size[2] < _GABLED_BELOW_M
+        eaves = size[2] * 0.62 if gabled else size[2]
+        parts = [(_panels(size[:2], eaves), wall, Texture.WINDOWS)]
+        if gabled:
+            parts += [(_gables(size[:2], eaves, size[2]), wall, Texture.PLAIN), (_roof(size[:2], eaves, size[2]), roof, Texture.PLAIN)]
+        for quads, colour, kind in parts:
+            quads[..., :2] = rotate_xy(quads[..., :2], pose[2]) + pose[:2]
+            points.append(quads)
+            rgb.append(np.broadcast_to(colour, (len(quads), 3)))
+            texture.append(np.full(len(quads), int(kind), np.uint8))
+    if not points:
+        return no_faces()
+    corners = padded(np.concatenate(points))
+    return Faces.of(
+        corners, np.concatenate(rgb), SemanticClass.BUILDING, np.arange(len(corners)), texture=np.concatenate(texture)
+    )
+
+
+def no_faces() -> Faces:
+    return Faces.of(np.zeros((0, CORNERS, 3), np.float32), np.zeros((0, 3)), 0, np.zeros(0, np.int32))
+
+
+def _cuts(length_m: float) -> Array:
+    return np.linspace(-length_m / 2, length_m / 2, max(1, round(length_m / _PANEL_M)) + 1)
+
+
+def _panels(size_lw_m: Array, height_m: float) -> Array:
+    """Quads [F, 4, 3] around a box."""
+    length, width = size_lw_m
+    quads = []
+    for total, depth, turn in ((length, width, 0), (width, length, 1), (length, width, 2), (width, length, 3)):
+        cuts = _cuts(total)
+        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+            quad = np.array([[b, depth / 2, 0], [a, depth / 2, 0], [a, depth / 2, height_m], [b, depth / 2, height_m]])
+            quad[:, :2] = rotate_xy(quad[:, :2], turn * np.pi / 2)
+            quads.append(quad)
+    return np.array(quads)
+
+
+def _gables(size_lw_m: Array, eaves_m: float, ridge_m: float) -> Array:
+    length, width = size_lw_m
+    half, side = length / 2, width / 2
+    front = [[half, -side, eaves_m], [half, side, eaves_m], [half, 0.0, ridge_m], [half, 0.0, ridge_m]]
+    back = [[-half, side, eaves_m], [-half, -side, eaves_m], [-half, 0.0, ridge_m], [-half, 0.0, ridge_m]]
+    return np.array([front, back])
+
+
+def _roof(size_lw_m: Array, eaves_m: float, ridge_m: float) -> Array:
+    length, width = size_lw_m
+    quads = []
+    for a, b in zip(_cuts(length)[:-1], _cuts(length)[1:], strict=True):
+        side = width / 2 + 0.4
+        quads.append([[b, side, eaves_m - 0.2], [a, side, eaves_m - 0.2], [a, 0.0, ridge_m], [b, 0.0, ridge_m]])
+        quads.append([[a, -side, eaves_m - 0.2], [b, -side, eaves_m - 0.2], [b, 0.0, ridge_m], [a, 0.0, ridge_m]])
+    return np.array(quads)
+
+
+@dataclass(frozen=True, slots=True)
+class Trees:
+    """Trees of a place: position and height [M, 3] and looks drawn from the position."""
+
+    xy_height: Array
+    crown_rgb: Array  # float32 [M, 3]
+    conifer: Array  # bool [M]
+
+
+def trees_of(road: RoadMap) -> Trees:
+    trees = np.asarray(road.tree_xy_height, np.float64)
+    seed = mixed(np.round(trees[:, 0] * 8).astype(np.int64) * 7919 + np.round(trees[:, 1] * 8).astype(np.int64), 3)
+    return Trees(trees, CROWN_RGB[seed % len(CROWN_RGB)], (trees[:, 2] > 7.0) & ((seed >> 8) % 3 == 0))
+
+
+def tree_faces(trees: Trees, ego_xy_yaw_world: Array) -> Faces:
+    """Trunk and crown of every tree nearby, flat and turned to the viewer; the sunlit side of the crown is lighter."""
+    near = np.hypot(*(trees.xy_height[:, :2] - ego_xy_yaw_world[:2]).T) < RANGE_M
+    if not near.any():
+        return no_faces()
+    xy = ego_from_world(trees.xy_height[near, :2], ego_xy_yaw_world)
+    height = trees.xy_height[near, 2]
+    across = _across(xy)
+    count = len(xy)
+    trunk = _upright(xy, across, np.array([[-0.03, 0.0], [0.03, 0.0], [0.025, 0.5], [-0.025, 0.5]]), height)
+    angle = np.arange(CORNERS) * (2 * np.pi / CORNERS) + np.pi / 8
+    round_crown = np.stack([0.28 * np.cos(angle), 0.68 + 0.32 * np.sin(angle)], 1)
+    cone_crown = np.array([[-0.24, 0.15], [0.24, 0.15], [0.14, 0.5], [0.03, 1.0], [-0.03, 1.0], [-0.14, 0.5]])
+    cone_crown = np.concatenate([cone_crown, cone_crown[-1:], cone_crown[-1:]])
+    crown = np.where(trees.conifer[near][:, None, None], cone_crown, round_crown)
+    light = np.where(trees.conifer[near][:, None, None], cone_crown * [0.5, 0.9] + [0.06, 0.08], round_crown * 0.55 + [0.06, 0.36])
+    points = [trunk, _upright(xy, across, crown, height), _upright(xy, across, light, height)]
+    green = trees.crown_rgb[near]
+    rgb = [np.broadcast_to(TRUNK_RGB, (count, 3)), green * 0.84, np.minimum(green * 1.1 + 6.0, 255.0)]
+    return Faces.of(
+        np.concatenate(points),
+        np.concatenate(rgb),
+        SemanticClass.TREE,
+        np.tile(np.arange(count), 3),
+        two_sided=np.ones(3 * count, bool),
+    )
+
+
+def _across(xy_ego: Array) -> Array:
+    """Unit vectors [n, 2] to the right as seen from the viewpoint."""
+    gaze = xy_ego - VIEWPOINT_EGO
+    gaze = gaze / np.maximum(np.hypot(gaze[:, 0], gaze[:, 1]), 1e-6)[:, None]
+    return np.stack([gaze[:, 1], -gaze[:, 0]], 1)
+
+
+def _upright(xy: Array, across: Array, outline: Array, height_m: Array) -> Array:
+    """Outlines (right, up) [C, 2] or [n, C, 2] in heights, as faces [n, CORNERS, 3] standing at ``xy`` [n, 2]."""
+    outline = np.broadcast_to(outline, (len(xy), *outline.shape[-2:])) * height_m[:, None, None]
+    ground = xy[:, None] + outline[..., :1] * across[:, None]
+    return padded(np.concatenate([ground, outline[..., 1:]], -1).astype(np.float32))
+
+
+def signal_faces(road: RoadMap, state: WorldState, *, plain: bool) -> Faces:
+    """Poles with lamps. ``plain`` shows the whole head in the class of its state instead of the three lamps."""
+    parts, rgb, label, glow, group = [], [], [], [], []
+    for i, signal in enumerate(road.signals):
+        xy = ego_from_world(signal.xy_yaw_world[:2], state.ego_xy_yaw_world)
+        if np.hypot(*xy) > RANGE_M:
+            continue
+        yaw = float(wrap_angle_rad(signal.xy_yaw_world[2] + np.pi - state.ego_xy_yaw_world[2]))  # x of the head faces traffic
+        shown = int(state.signal[i])
+        boxes = [(box_faces((-0.08, 0.08), (-0.08, 0.08), (0.0, 2.5)), POLE_RGB, SemanticClass.POLE, 0.0)]
+        lit_label = SemanticClass.SIGNAL_RED + shown
+        head = box_faces((-0.2, 0.2), (-0.36, 0.36), (2.4, 4.2))
+        boxes.append((head, LAMP_RGB[shown] if plain else HOUSING_RGB, lit_label if plain else SemanticClass.POLE, 0.0))
+        for j in range(3) if not plain else ():
+            lamp = _lamp(3.9 - 0.6 * j)
+            lit = j == shown
+            boxes.append((lamp, LAMP_RGB[j] * (1.0 if lit else 0.2), lit_label if lit else SemanticClass.POLE, 1.0 if lit else 0.0))
+        for quads, colour, kind, shine in boxes:
+            quads = padded(np.array(quads))
+            quads[..., :2] = rotate_xy(quads[..., :2], yaw) + xy
+            parts.append(quads)
+            rgb.append(np.broadcast_to(colour, (len(quads), 3)))
+            label += [int(kind)] * len(quads)
+            glow += [shine] * len(quads)
+            group += [i] * len(quads)
+    if not parts:
+        return no_faces()
+    numbers = np.unique(np.array(group), return_inverse=True)[1]
+    return Faces.of(np.concatenate(parts), np.concatenate(rgb), np.array(label), numbers, glow=np.array(glow, np.float32))
+
+
+def _lamp(z: float) -> Array:
+    angle = np.arange(CORNERS) * (2 * np.pi / CORNERS) + np.pi / 8
+    return np.stack([np.full(CORNERS, 0.22), 0.27 * np.cos(angle), z + 0.27 * np.sin(angle)], 1)[None]
