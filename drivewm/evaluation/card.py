@@ -31,7 +31,11 @@ class CardOptions:
 
 
 def measure_card(
-    pipeline: DreamPipeline, cache: FrameCache, readers: Readers, options: CardOptions, progress: Callable[[int, int, str], None] | None = None
+    pipeline: DreamPipeline,
+    cache: FrameCache,
+    readers: Readers,
+    options: CardOptions,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Json:
     """Every row of the card as a JSON object; rows are regimes, floors and baselines."""
     frames = options.context + round(options.seconds * cache.rig.rate_hz)
@@ -52,7 +56,9 @@ def measure_card(
             pictures[name] = shown
         if progress:
             progress(index + 1, len(jobs), name)
-    return {"options": {"drives": options.drives, "seconds": options.seconds, "context": options.context, "seed": options.seed}} | {
+    return {
+        "options": {"drives": options.drives, "seconds": options.seconds, "context": options.context, "seed": options.seed}
+    } | {
         "rows": rows,
         "claims": claims(rows),
         "pictures": pictures,
@@ -80,8 +86,12 @@ def measure(shown: Images, drives: Drives, readers: Readers) -> Json:
         "iou": dict(zip(READ_CLASSES, class_iou(read, truth), strict=True)),
         "speed_mae_mps": interval(speed_error),
         "yaw_rate_mae_radps": interval(turn_error),
-        "weather_read": float(np.mean([(s[0] == w).mean() for s, w in zip(sky, drives.told["weather"][:, late].numpy(), strict=True)])),
-        "light_read": float(np.mean([(s[1] == w).mean() for s, w in zip(sky, drives.told["light"][:, late].numpy(), strict=True)])),
+        "weather_read": float(
+            np.mean([(s[0] == w).mean() for s, w in zip(sky, drives.told["weather"][:, late].numpy(), strict=True)])
+        ),
+        "light_read": float(
+            np.mean([(s[1] == w).mean() for s, w in zip(sky, drives.told["light"][:, late].numpy(), strict=True)])
+        ),
         "psnr_db": interval(psnr_db(shown[:, late], drives.images[:, late])),
         "vehicle_iou_per_2s": per_bin(read, truth, READ_CLASSES.index("vehicle"), round(2.0 * float(rate_hz.mean()))),
     }
@@ -120,7 +130,9 @@ def claims(rows: Json) -> Json:
     """The figures that the design sets targets for."""
     reference, layout, free = rows["reference"], rows[LAYOUT.name], rows[FREE.name]
     shares = {
-        name: (layout["iou"][name] / reference["iou"][name]) if layout["iou"][name] is not None and reference["iou"][name] else None
+        name: (layout["iou"][name] / reference["iou"][name])
+        if layout["iou"][name] is not None and reference["iou"][name]
+        else None
         for name in READ_CLASSES[1:]
     }
     speed = "speed_mae_mps"

@@ -51,7 +51,7 @@ class Drives:
 
     @property
     def images(self) -> Images:
-        return self.told["images"].numpy()  # type: ignore[no-any-return]
+        return self.told["images"].numpy()
 
     def under(self, regime: Regime) -> Drives:
         """The same drives as this regime tells them."""
@@ -78,10 +78,14 @@ def draw_drives(cache: FrameCache, count: int, frames: int, context: int, pipeli
 @torch.no_grad()
 def dream_drives(pipeline: DreamPipeline, drives: Drives, regime: Regime, seed: int) -> Images:
     """Frames uint8 [B, T, V, H, W, 3]; the context frames are the reference, through the autoencoder."""
-    codec, told = pipeline.codec, {key: value for key, value in drives.under(regime).told.items() if key not in ("images", "latent")}
+    codec, told = (
+        pipeline.codec,
+        {key: value for key, value in drives.under(regime).told.items() if key not in ("images", "latent")},
+    )
     session = Session(pipeline.transformer, drives.rays, regime.steps, regime.drop)
     generator = torch.Generator().manual_seed(seed)
-    memory, out = session.start(), []
+    memory = session.start()
+    out: list[Images] = []
     with inference_autocast(pipeline.device):
         for t in range(drives.told["images"].shape[1]):
             now = {key: value[:, t : t + 1] for key, value in told.items()}

@@ -55,7 +55,7 @@ class SegmentationReader(nn.Module):
         up = nn.functional.interpolate(self.c(b), scale_factor=2.0)
         b = self.up_b(torch.cat([b, up], 1))
         a = self.up_a(torch.cat([a, nn.functional.interpolate(b, scale_factor=2.0)], 1))
-        return self.out(a)  # type: ignore[no-any-return]
+        return self.out(a)
 
 
 class MotionReader(nn.Module):
@@ -65,14 +65,16 @@ class MotionReader(nn.Module):
 
     def __init__(self, views: int, width: int = 32) -> None:
         super().__init__()
-        self.net = nn.Sequential(conv(6, width, 2), conv(width, width, 2), conv(width, 2 * width, 2), conv(2 * width, 2 * width, 2))
+        self.net = nn.Sequential(
+            conv(6, width, 2), conv(width, width, 2), conv(width, 2 * width, 2), conv(2 * width, 2 * width, 2)
+        )
         self.head = nn.Sequential(nn.Linear(views * 2 * width * 4, 128), nn.SiLU(), nn.Linear(128, 2))
         self.register_buffer("scale", torch.tensor([2.0, 0.05]))
 
     def forward(self, pairs: torch.Tensor) -> torch.Tensor:
         x = self.net(pairs.flatten(0, 1))
         x = nn.functional.adaptive_avg_pool2d(x, (2, 2)).flatten(1).unflatten(0, pairs.shape[:2]).flatten(1)
-        return self.head(x) * self.scale  # type: ignore[no-any-return]
+        return self.head(x) * self.scale
 
 
 class SkyReader(nn.Module):
@@ -85,7 +87,7 @@ class SkyReader(nn.Module):
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         x = self.net(frames.flatten(0, 1)).mean((2, 3)).unflatten(0, frames.shape[:2]).mean(1)
-        return self.head(x)  # type: ignore[no-any-return]
+        return self.head(x)
 
 
 class Readers(nn.Module):
@@ -110,7 +112,7 @@ class Readers(nn.Module):
         frames = pixels(torch.from_numpy(images))
         with inference_autocast(frames.device):
             moved = self.motion_net(torch.cat([frames[:-1], frames[1:]], 2))
-        return moved.float().numpy()  # type: ignore[no-any-return]
+        return moved.float().numpy()
 
     @torch.no_grad()
     def sky(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -27,14 +27,14 @@ class _ReadAll(torch.nn.Module):
         return segmented, moved, self.readers.sky_net(frames[:, 1])
 
 
-def train_readers(cache: Path, out: Path, options: FitOptions, *, batch: int = 8, on_log: OnLog | None = None) -> Readers:
+def train_readers(cache: Path, out: Path, options: FitOptions, on_log: OnLog | None = None) -> Readers:
     """Train on packed clips and save to ``out/readers``. Resumes from ``out``."""
     clips = FrameCache(cache, options.seed)
     table, class_weight = torch.from_numpy(READ_TABLE), torch.tensor(CLASS_WEIGHT)
     assert len(table) == len(SemanticClass)
 
     def batch_at(step: int) -> Tensors:
-        return clips.batch(step, batch, 2, ("images", "label", "motion", "weather", "light"))
+        return clips.batch(step, options.batch, 2, ("images", "label", "motion", "weather", "light"))
 
     def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
         segmented, moved, sky = model(pixels(batch["images"]))

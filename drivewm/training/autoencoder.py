@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,13 @@ AGENT_WEIGHT, MARKING_WEIGHT, EDGE_WEIGHT = 4.0, 2.0, 1.0
 def pixel_weight(label: torch.Tensor) -> torch.Tensor:
     """How much each pixel matters [..., H, W] for labels uint8 [..., H, W]: agents and lamps most, then paint on the road."""
     table = torch.ones(len(SemanticClass), device=label.device)
-    for kind in (SemanticClass.TWO_WHEELER, SemanticClass.PEDESTRIAN, SemanticClass.SIGNAL_RED, SemanticClass.SIGNAL_YELLOW, SemanticClass.SIGNAL_GREEN):
+    for kind in (
+        SemanticClass.TWO_WHEELER,
+        SemanticClass.PEDESTRIAN,
+        SemanticClass.SIGNAL_RED,
+        SemanticClass.SIGNAL_YELLOW,
+        SemanticClass.SIGNAL_GREEN,
+    ):
         table[kind] = 2 * AGENT_WEIGHT
     for kind in (SemanticClass.VEHICLE, SemanticClass.OBSTACLE):
         table[kind] = AGENT_WEIGHT
@@ -30,7 +35,10 @@ def pixel_weight(label: torch.Tensor) -> torch.Tensor:
 
 
 def reconstruction_loss(pixels: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Weighted L1 of pixels and of their differences to the right and downward neighbours; images [N, 3, H, W], weight [N, H, W]."""
+    """Weighted L1 of pixels and of their differences to the right and downward neighbours.
+
+    Images are [N, 3, H, W], the weight is [N, H, W].
+    """
     error = pixels.float() - target
     w = weight[:, None]
     loss = (error.abs() * w).mean()
@@ -50,13 +58,13 @@ class _PixelRoundTrip(torch.nn.Module):
 
 
 def train_autoencoder(
-    cache: Path, out: Path, size: WorldModelSize, options: FitOptions, *, batch_frames: int = 8, on_log: OnLog | None = None
+    cache: Path, out: Path, size: WorldModelSize, options: FitOptions, on_log: OnLog | None = None
 ) -> FrameCodec:
     """Train, measure the latents' mean and deviation, save to ``out/autoencoder``. Resumes from ``out``."""
     frames = FrameCache(cache, options.seed)
 
     def batch_at(step: int) -> Tensors:
-        return frames.batch(step, batch_frames, 1, ("images", "label"))
+        return frames.batch(step, options.batch, 1, ("images", "label"))
 
     def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
         target = batch["images"].flatten(0, 2).movedim(-1, 1).float() / 127.5 - 1.0
@@ -70,7 +78,7 @@ def train_autoencoder(
         return {"loss": reconstruction_loss(pixels, target, weight), "psnr_db": psnr}
 
     torch.manual_seed(options.seed)
-    trained: Any = fit(_PixelRoundTrip(FrameCodec.of_size(size)), loss_fn, batch_at, out, replace(options), on_log)
+    trained: Any = fit(_PixelRoundTrip(FrameCodec.of_size(size)), loss_fn, batch_at, out, options, on_log)
     codec: FrameCodec = trained.codec.cpu()
     measure_latents(codec, frames)
     codec.save(out / "autoencoder")

@@ -24,6 +24,7 @@ from drivewm.errors import InputError
 from drivewm.store import atomic_write, load_record, save_record
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.conditions import FrameConditions, frame_conditions
+from drivewm.worldmodel.precision import inference_autocast
 
 Progress = Callable[[int, int, str], None]  # done, total, what
 Tensors = dict[str, torch.Tensor]
@@ -45,17 +46,14 @@ def clip_tensors(clip: Clip) -> Tensors:
 
 def pack(folder: NuScenesFolder, out: Path, split: str | None, workers: int = 1, progress: Progress | None = None) -> int:
     """Write the frames and conditions of every scene of ``split``; returns how many scenes lie there now."""
-    scenes = folder.scenes(split)
+    scenes = [scene.name for scene in folder.scenes(split)]
     if not scenes:
         raise InputError(f"no scene in split {split!r}", file=folder.root)
-    out.mkdir(parents=True, exist_ok=True)
+    save_record(out / "rig.json", folder.rig(scenes[0]))
     missing = [scene for scene in scenes if not (out / (scene + FRAMES)).exists()]
     done = len(scenes) - len(missing)
-    if missing and not (out / "rig.json").exists():
-        save_record(out / "rig.json", folder.clip(missing[0], 0, 1).rig)
-    work = partial(_pack_one, str(folder.root), folder.version, out)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for scene in pool.map(work, missing, chunksize=4):
+        for scene in pool.map(partial(_pack_one, str(folder.root), out), missing, chunksize=4):
             done += 1
             if progress:
                 progress(done, len(scenes), scene)
@@ -65,10 +63,10 @@ def pack(folder: NuScenesFolder, out: Path, split: str | None, workers: int = 1,
 _OPEN: dict[str, NuScenesFolder] = {}  # one reader per worker process: opening the tables takes seconds
 
 
-def _pack_one(root: str, version: str, out: Path, scene: str) -> str:
-    torch.set_num_threads(1)
+def _pack_one(root: str, out: Path, scene: str) -> str:
+    torch.set_num_threads(1)  # the workers share the machine
     if root not in _OPEN:
-        _OPEN[root] = NuScenesFolder(Path(root), version)
+        _OPEN[root] = NuScenesFolder(root)
     with atomic_write(out / (scene + FRAMES)) as temporary:
         save_file(clip_tensors(_OPEN[root].clip(scene)), str(temporary))
     return scene
@@ -76,17 +74,31 @@ def _pack_one(root: str, version: str, out: Path, scene: str) -> str:
 
 @torch.no_grad()
 def encode_latents(cache: Path, codec: FrameCodec, progress: Progress | None = None) -> None:
-    """Add the latents (bf16) of every packed scene."""
-    files = sorted(cache.glob("*" + FRAMES))
+    """Add the latents (bf16) of every packed scene; those of another autoencoder are replaced."""
+    files, name = sorted(cache.glob("*" + FRAMES)), codec.fingerprint()
     for index, file in enumerate(files):
-        target = file.with_name(file.name.removesuffix(FRAMES) + LATENTS)
-        if not target.exists():
+        target = latents_of(file)
+        if _encoded_by(target) != name:
             with safe_open(str(file), "pt") as stored:
                 images = stored.get_tensor("images")
-            with torch.autocast("cpu", torch.bfloat16, enabled=False), atomic_write(target) as temporary:
-                save_file({"latent": codec.encode(images).bfloat16()}, str(temporary))
+            with inference_autocast(codec.mean_C.device), atomic_write(target) as temporary:
+                latent = torch.cat([codec.encode(part) for part in images.split(8)])
+                save_file({"latent": latent.bfloat16()}, str(temporary), metadata={"autoencoder": name})
         if progress:
             progress(index + 1, len(files), target.name)
+
+
+def latents_of(frames_file: Path) -> Path:
+    return frames_file.with_name(frames_file.name.removesuffix(FRAMES) + LATENTS)
+
+
+def _encoded_by(file: Path) -> str | None:
+    """Fingerprint of the autoencoder that made a latents file; None when there is no readable one."""
+    try:
+        with safe_open(str(file), "pt") as stored:
+            return str((stored.metadata() or {}).get("autoencoder"))
+    except (SafetensorError, OSError):
+        return None
 
 
 class FrameCache:
@@ -113,13 +125,22 @@ class FrameCache:
         file, rows = self.files[index], slice(start, start + frames)
         out: Tensors = {}
         with safe_open(str(file), "pt") as stored:
-            for key in stored.keys() if keys is None else set(keys) & set(stored.keys()):  # noqa: SIM118
+            for key in stored.keys() if keys is None else set(keys) & set(stored.keys()):
                 out[key] = stored.get_slice(key)[rows]
-        latents = file.with_name(file.name.removesuffix(FRAMES) + LATENTS)
+        latents = latents_of(file)
         if (keys is None or "latent" in keys) and latents.exists():
             with safe_open(str(latents), "pt") as stored:
                 out["latent"] = stored.get_slice("latent")[rows]
         return out
+
+    def check_latents(self, codec: FrameCodec) -> None:
+        """Raises InputError unless every scene has latents of this very autoencoder."""
+        name = codec.fingerprint()
+        for file in self.files:
+            if _encoded_by(latents_of(file)) != name:
+                raise InputError(
+                    "no latents of this autoencoder", file=latents_of(file), hint="run: drivewm data encode --autoencoder DIR"
+                )
 
     def batch(self, step: int, size: int, frames: int, keys: tuple[str, ...] | None = None) -> Tensors:
         """``size`` random windows of ``frames`` frames [B, T, ...], a pure function of seed and step."""

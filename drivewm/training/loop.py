@@ -32,6 +32,7 @@ OnLog = Callable[[int, dict[str, float]], None]
 @dataclass(frozen=True, slots=True)
 class FitOptions:
     steps: int
+    batch: int = 8  # clips (or frames) per step and process
     learning_rate: float = 1e-3
     warmup_steps: int = 100
     decay_share: float = 0.25  # last part of training in which the rate falls linearly to zero
@@ -51,7 +52,9 @@ def learning_rate_factor(step: int, options: FitOptions) -> float:
     return warm * min(1.0, max(0.0, fall))
 
 
-def fit(model: torch.nn.Module, loss_fn: LossFn, batch_at: BatchAt, out: Path, options: FitOptions, on_log: OnLog | None = None) -> torch.nn.Module:
+def fit(
+    model: torch.nn.Module, loss_fn: LossFn, batch_at: BatchAt, out: Path, options: FitOptions, on_log: OnLog | None = None
+) -> torch.nn.Module:
     """Train ``model`` and return it with its averaged (EMA) weights, on its device, in eval mode.
 
     ``out/checkpoint.safetensors`` is replaced every ``save_every`` steps; if it exists, training goes on from it.
@@ -120,7 +123,9 @@ def _update(average: dict[str, torch.Tensor], model: torch.nn.Module, decay: flo
             average[name].copy_(value)
 
 
-def _save(path: Path, step: int, model: torch.nn.Module, average: dict[str, torch.Tensor], optimizer: Any, options: FitOptions) -> None:
+def _save(
+    path: Path, step: int, model: torch.nn.Module, average: dict[str, torch.Tensor], optimizer: Any, options: FitOptions
+) -> None:
     tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
     tensors |= {f"average.{name}": value.contiguous() for name, value in average.items()}
     for index, state in optimizer.state_dict()["state"].items():

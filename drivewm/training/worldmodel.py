@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
-from drivewm.errors import InputError
 from drivewm.training.autoencoder import pixel_weight
 from drivewm.training.cache import FrameCache, Tensors
 from drivewm.training.loop import FitOptions, OnLog, fit
+from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.conditions import camera_rays
 from drivewm.worldmodel.flow import FlowOptions, flow_loss
+from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.sizes import WorldModelSize
 from drivewm.worldmodel.transformer import DriveTransformer
 
@@ -38,24 +39,30 @@ def draw_drops(shares: DropShares, batch: int, generator: torch.Generator, devic
     def chance(share: float) -> torch.Tensor:
         return torch.rand(batch, generator=generator, device=device) < share
 
-    drop = {group: chance(getattr(shares, group)) for group in ("layout", "boxes", "polylines", "motion", "weather", "light", "text")}
+    drop = {
+        group: chance(getattr(shares, group)) for group in ("layout", "boxes", "polylines", "motion", "weather", "light", "text")
+    }
     free = chance(shares.free)
     return drop | {group: drop[group] | free for group in ("layout", "boxes", "polylines")}
 
 
 def train_worldmodel(
-    cache: Path, out: Path, size: WorldModelSize, options: FitOptions, *, batch_clips: int = 8, on_log: OnLog | None = None
-) -> DriveTransformer:
-    """Train and save to ``out/transformer``. Resumes from ``out``."""
+    cache: Path,
+    codec: FrameCodec,
+    out: Path,
+    size: WorldModelSize,
+    options: FitOptions,
+    on_log: OnLog | None = None,
+) -> DreamPipeline:
+    """Train on latents of ``codec`` and save the whole world model to ``out/world``. Resumes from ``out``."""
     clips = FrameCache(cache, options.seed)
-    if "latent" not in clips.read(0, 0, 1):
-        raise InputError("clips without latents", file=cache, hint="run: drivewm data encode --autoencoder DIR")
+    clips.check_latents(codec)
     rows, columns = (side // size.downsampling for side in size.size_px)
     rays = torch.from_numpy(camera_rays(clips.rig, rows // size.patch, columns // size.patch)).flatten(1, 2)
     flow, shares = FlowOptions(), DropShares()
 
     def batch_at(step: int) -> Tensors:
-        batch = clips.batch(step, batch_clips, size.window)
+        batch = clips.batch(step, options.batch, size.window)
         del batch["images"]
         return batch
 
@@ -69,15 +76,15 @@ def train_worldmodel(
 
         def predict(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, rows: slice) -> torch.Tensor:
             told = {key: value[rows] for key, value in batch.items()}
-            return model(noisy, tau, step, told, rays.to(device), {group: value[rows] for group, value in drop.items()})  # type: ignore[no-any-return]
+            return model(noisy, tau, step, told, rays.to(device), {group: value[rows] for group, value in drop.items()})
 
         return flow_loss(predict, clean, weight, flow, generator)
 
     torch.manual_seed(options.seed)
     trained: Any = fit(_EmbedAndDenoise(DriveTransformer.of_size(size)), loss_fn, batch_at, out, options, on_log)
-    network: DriveTransformer = trained.network.cpu()
-    save_transformer(network, out / "transformer")
-    return network
+    pipeline = DreamPipeline.of_parts(trained.network.cpu(), codec)
+    pipeline.save(out / "world")
+    return pipeline
 
 
 class _EmbedAndDenoise(torch.nn.Module):
@@ -87,13 +94,8 @@ class _EmbedAndDenoise(torch.nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: Tensors, rays: torch.Tensor, drop: Tensors) -> torch.Tensor:
+    def forward(
+        self, noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: Tensors, rays: torch.Tensor, drop: Tensors
+    ) -> torch.Tensor:
         predicted: torch.Tensor = self.network(noisy, tau, step, self.network.embed(told, rays, drop))
         return predicted
-
-
-def save_transformer(network: DriveTransformer, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write config.json and half-precision weights."""
-    kept = {name: value.clone() for name, value in network.state_dict().items()}
-    network.to(dtype).save_pretrained(folder)
-    network.to(torch.float32).load_state_dict(kept)

@@ -34,7 +34,7 @@ class SpatialAttention(nn.Module):
         k_condition, v_condition = kv.unflatten(-1, (2, self.heads, -1)).unbind(-3)
         k, v = torch.cat([k, k_condition], 1), torch.cat([v, v_condition], 1)
         mixed = dispatch_attention_fn(self.norm_q(q), self.norm_k(k), v)
-        return self.out(mixed.flatten(-2))  # type: ignore[no-any-return]
+        return self.out(mixed.flatten(-2))
 
 
 class TemporalAttention(nn.Module):
@@ -65,8 +65,8 @@ class TemporalAttention(nn.Module):
 
     def attend(self, q_BTLHd: torch.Tensor, k_BSLHd: torch.Tensor, v_BSLHd: torch.Tensor, causal: bool) -> torch.Tensor:
         """Mixed values [B, T, L, D]; queries and keys are already turned."""
-        batch, frames, tokens = q_BTLHd.shape[:3]
+        batch, tokens = q_BTLHd.shape[0], q_BTLHd.shape[2]
         q, k, v = (x.transpose(1, 2).flatten(0, 1) for x in (q_BTLHd, k_BSLHd, v_BSLHd))
         mixed = dispatch_attention_fn(q, k, v, is_causal=causal)
         mixed = mixed.flatten(-2).unflatten(0, (batch, tokens)).transpose(1, 2)
-        return self.out(mixed)  # type: ignore[no-any-return]
+        return self.out(mixed)

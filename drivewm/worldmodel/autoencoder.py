@@ -5,6 +5,7 @@ Each frame stands alone (no temporal latency), so a closed loop can show a frame
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -70,6 +71,14 @@ class FrameCodec(torch.nn.Module):
         pixels = self.decode_pixels(flat * self.std_C[:, None, None] + self.mean_C[:, None, None])
         images = ((pixels.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(1, -1)
         return images.reshape(*latent.shape[:-3], *images.shape[1:])
+
+    def fingerprint(self) -> str:
+        """Names the weights (as saved, in half precision); latents carry it, so that no other autoencoder decodes them."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().half().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def save(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
         folder.mkdir(parents=True, exist_ok=True)

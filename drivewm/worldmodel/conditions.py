@@ -42,7 +42,9 @@ class FrameConditions(Records):
     polylines: Array  # float32 [..., L, P, 3]: x, y, kind (1 lane centre, 2 marking, 3 crosswalk; 0 = none)
 
 
-def frame_conditions(road: RoadMap, state: WorldState, previous: WorldState | None, conditions: Conditions, rig: CameraRig) -> FrameConditions:
+def frame_conditions(
+    road: RoadMap, state: WorldState, previous: WorldState | None, conditions: Conditions, rig: CameraRig
+) -> FrameConditions:
     """Conditions of one frame (no leading axes). ``previous`` is the state one camera period earlier, None at a start."""
     picture = layout(road, state, rig)
     pose = state.ego_xy_yaw_world
@@ -76,7 +78,14 @@ def nearest_boxes(state: WorldState, count: int = 16) -> Array:
     chosen = [i for i in np.argsort(distance)[:count] if distance[i] < VIEW_M]
     yaw = agents.xy_yaw_world[chosen, 2] - pose[2]
     out[: len(chosen)] = np.column_stack(
-        [local[chosen], np.cos(yaw), np.sin(yaw), agents.size_lwh_m[chosen], agents.speed_mps[chosen], agents.category[chosen] + 1]
+        [
+            local[chosen],
+            np.cos(yaw),
+            np.sin(yaw),
+            agents.size_lwh_m[chosen],
+            agents.speed_mps[chosen],
+            agents.category[chosen] + 1,
+        ]
     )
     return out
 

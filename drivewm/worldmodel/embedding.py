@@ -97,7 +97,7 @@ class ConditionEmbedding(nn.Module):
         self.no_text = nn.Parameter(torch.zeros(width)) if size.text_width else None
 
     def forward(self, told: Mapping[str, torch.Tensor], rays_VPC: torch.Tensor, drop: Drop) -> Embedded:
-        """``told``: the arrays of `FrameConditions` as tensors with leading [B, T], and ``time_s`` [B, T]; optional ``text`` [B, S, E]."""
+        """``told``: `FrameConditions` as tensors with leading [B, T], and ``time_s`` [B, T]; optional ``text`` [B, S, E]."""
         motion, dtype = told["motion"], self.no_motion.dtype
         lead, device = motion.shape[:2], motion.device
 
@@ -119,7 +119,9 @@ class ConditionEmbedding(nn.Module):
         moved = torch.where(dropped("motion", 2), self.no_motion.to(moved.dtype), moved)
         weather = self.weather(torch.where(dropped("weather", 1), len(Weather), told["weather"]))
         no_light = dropped("light", 1)
-        light = self.light(torch.where(no_light, len(Light), told["light"])) + self.sun(told["sun"].to(dtype)) * ~no_light[..., None]
+        light = (
+            self.light(torch.where(no_light, len(Light), told["light"])) + self.sun(told["sun"].to(dtype)) * ~no_light[..., None]
+        )
         sky = weather + light
         extra = [boxes, lines, moved[:, :, None], sky[:, :, None]]
         if self.text is not None and self.no_text is not None and "text" in told:

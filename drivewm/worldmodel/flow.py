@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 import torch
 
-Predict = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, slice], torch.Tensor]  # noisy, tau, step, rows of the batch -> clean
+Predict = Callable[
+    [torch.Tensor, torch.Tensor, torch.Tensor, slice], torch.Tensor
+]  # noisy, tau, step, rows of the batch -> clean
 
 SMALLEST_STEP = 1.0 / 16.0
 

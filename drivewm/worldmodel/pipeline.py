@@ -15,7 +15,7 @@ from drivewm.worldmodel.session import Session
 from drivewm.worldmodel.transformer import DriveTransformer
 
 
-class DreamPipeline(DiffusionPipeline):  # type: ignore[misc]
+class DreamPipeline(DiffusionPipeline):
     """Transformer, autoencoder and the latents' statistics, saved and loaded as one folder."""
 
     def __init__(

@@ -25,7 +25,9 @@ class Memory:
 class Session:
     """A world-model network on one camera rig with fixed sampling settings."""
 
-    def __init__(self, network: DriveTransformer, rays_VPC: torch.Tensor, steps: int = 4, drop: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, network: DriveTransformer, rays_VPC: torch.Tensor, steps: int = 4, drop: frozenset[str] = frozenset()
+    ) -> None:
         self.network, self.rays, self.steps, self.drop = network.eval(), rays_VPC, steps, drop
 
     def start(self) -> Memory:
@@ -57,7 +59,12 @@ class Session:
         past = [block.fork() for block in memory.past]
         batch, device = latent.shape[0], latent.device
         self.network(
-            latent, torch.ones(batch, 1, device=device), torch.full((batch,), SMALLEST_STEP, device=device), embedded, past, keep=True
+            latent,
+            torch.ones(batch, 1, device=device),
+            torch.full((batch,), SMALLEST_STEP, device=device),
+            embedded,
+            past,
+            keep=True,
         )
         return Memory(tuple(past), memory.frame + 1)
 

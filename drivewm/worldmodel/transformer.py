@@ -73,7 +73,7 @@ class Block(nn.Module):
         h = self.norms[1](x) * (1 + steer[3]) + steer[4]
         x = x + steer[5] * self._look_back(h, told.time_s_BT, past, keep)
         h = self.norms[2](x) * (1 + steer[6]) + steer[7]
-        return x + steer[8] * self.mlp(h)  # type: ignore[no-any-return]
+        return x + steer[8] * self.mlp(h)
 
     def _look_back(self, h: torch.Tensor, time_s: torch.Tensor, past: Past | None, keep: bool) -> torch.Tensor:
         q, k, v = self.time.project(h)
@@ -93,13 +93,14 @@ class Block(nn.Module):
         return time_s - past.times[-1] if past.times else torch.zeros_like(time_s)
 
 
-class DriveTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class DriveTransformer(ModelMixin, ConfigMixin):
     """Predicts clean latents from noised ones (x-prediction), given conditions and the causal past."""
 
     @register_to_config
     def __init__(self, **size: Any) -> None:
         super().__init__()
-        self.size = WorldModelSize(**{key: tuple(value) if isinstance(value, list) else value for key, value in size.items()})
+        kept: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in size.items()}
+        self.size = WorldModelSize(**kept)
         s, width = self.size, self.size.width
         patch_values = s.latent_channels * s.patch**2
         self.patch_in, self.conditions = nn.Linear(patch_values, width), ConditionEmbedding(s)
@@ -122,7 +123,13 @@ class DriveTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return embedded
 
     def forward(
-        self, noisy: torch.Tensor, tau_BT: torch.Tensor, step_B: torch.Tensor, told: Embedded, past: list[Past] | None = None, keep: bool = False
+        self,
+        noisy: torch.Tensor,
+        tau_BT: torch.Tensor,
+        step_B: torch.Tensor,
+        told: Embedded,
+        past: list[Past] | None = None,
+        keep: bool = False,
     ) -> torch.Tensor:
         """Clean latents [B, T, V, C, h, w] for ``noisy`` ones at flow time ``tau`` (0 noise, 1 clean) and step size ``step``.
 
@@ -135,7 +142,9 @@ class DriveTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         x = self.patch_in(x)
         x = x + told.token_BTLD.to(x.dtype)
         x = torch.cat([x, self.register_tokens.to(x.dtype).expand(batch, frames, -1, -1)], 2)
-        noise = torch.cat([scalar_features(tau_BT, SCALAR_FEATURES), scalar_features(step_B[:, None].expand_as(tau_BT), SCALAR_FEATURES)], -1)
+        noise = torch.cat(
+            [scalar_features(tau_BT, SCALAR_FEATURES), scalar_features(step_B[:, None].expand_as(tau_BT), SCALAR_FEATURES)], -1
+        )
         frame_BTD = nn.functional.silu(self.noise(noise.to(self.patch_in.weight.dtype)) + told.frame_BTD)
         steer = self.steer(frame_BTD).unflatten(-1, (9, -1))
         for index, block in enumerate(self.blocks):
@@ -143,4 +152,4 @@ class DriveTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         scale, shift = self.steer_out(frame_BTD)[:, :, None].chunk(2, -1)
         x = self.patch_out(self.norm_out(x[:, :, : -self.size.registers]) * (1 + scale) + shift)
         x = x.unflatten(2, (views, rows // p, columns // p)).unflatten(-1, (channels, p, p))
-        return x.permute(0, 1, 2, 5, 3, 6, 4, 7).reshape(noisy.shape)  # type: ignore[no-any-return]
+        return x.permute(0, 1, 2, 5, 3, 6, 4, 7).reshape(noisy.shape)

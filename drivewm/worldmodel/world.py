@@ -37,7 +37,7 @@ class DreamMemory:
 
 
 class DreamWorld:
-    """Dreams what the cameras see. The first frame is the reference world's (``context="reference"``) or dreamed, too ("scratch").
+    """Dreams what the cameras see. The first frame is the reference world's (``context="reference"``) or dreamed ("scratch").
 
     ``drop`` leaves conditions out; ``FREE_REGIME`` leaves only past, motion, weather and light.
     """
@@ -54,16 +54,25 @@ class DreamWorld:
     ) -> None:
         unknown = drop - set(GROUPS)
         if unknown or context not in ("reference", "scratch"):
-            raise InputError(f"unknown condition {sorted(unknown)} or context {context!r}", hint=f"conditions: {', '.join(GROUPS)}")
+            raise InputError(
+                f"unknown condition {sorted(unknown)} or context {context!r}", hint=f"conditions: {', '.join(GROUPS)}"
+            )
         size = pipeline.transformer.size
         cell = size.downsampling * size.patch
         if any(side % cell for side in rig.size_px):
-            raise InputError(f"camera raster {rig.size_px} does not divide into cells of {cell} px", hint="choose another height and width")
+            raise InputError(
+                f"camera raster {rig.size_px} does not divide into cells of {cell} px", hint="choose another height and width"
+            )
         rows, columns = (side // cell for side in rig.size_px)
         rays = torch.from_numpy(camera_rays(rig, rows, columns)).flatten(1, 2).to(pipeline.device)
         self.id, self.rig, self.context = world_id, rig, context
         self.codec, self.session, self.device = pipeline.codec, Session(pipeline.transformer, rays, steps, drop), pipeline.device
-        self.latent_shape = (len(rig.names), size.latent_channels, rig.size_px[0] // size.downsampling, rig.size_px[1] // size.downsampling)
+        self.latent_shape = (
+            len(rig.names),
+            size.latent_channels,
+            rig.size_px[0] // size.downsampling,
+            rig.size_px[1] // size.downsampling,
+        )
 
     @classmethod
     def load(cls, name_or_path: str = "embedded", rig: CameraRig | None = None, **settings: Any) -> DreamWorld:
@@ -92,7 +101,9 @@ class DreamWorld:
         """The action is seen through the motion from the last state to this one, which is what it did."""
         return self._dream(memory, self._told(memory.scenes, state, memory.state), state)
 
-    def _dream(self, memory: DreamMemory, told: dict[str, torch.Tensor], state: WorldState) -> tuple[NDArray[np.uint8], DreamMemory]:
+    def _dream(
+        self, memory: DreamMemory, told: dict[str, torch.Tensor], state: WorldState
+    ) -> tuple[NDArray[np.uint8], DreamMemory]:
         noise = torch.stack([self._noise(memory.seed, scene, memory.session.frame) for scene in memory.scenes])[:, None]
         with inference_autocast(self.device), torch.no_grad():
             latent, kept = self.session.dream(memory.session, told, noise.to(self.device))
@@ -106,11 +117,20 @@ class DreamWorld:
 
     def _told(self, scenes: Sequence[Scene], state: WorldState, previous: WorldState | None) -> dict[str, torch.Tensor]:
         rows = [
-            frame_conditions(scene.road, state[i], None if previous is None else previous[i], scene.conditions_at(float(state.t_s[i])), self.rig)
+            frame_conditions(
+                scene.road,
+                state[i],
+                None if previous is None else previous[i],
+                scene.conditions_at(float(state.t_s[i])),
+                self.rig,
+            )
             for i, scene in enumerate(scenes)
         ]
         stacked = FrameConditions.stack(rows)
-        told = {f.name: torch.from_numpy(np.ascontiguousarray(getattr(stacked, f.name)))[:, None].to(self.device) for f in fields(stacked)}
+        told = {
+            f.name: torch.from_numpy(np.ascontiguousarray(getattr(stacked, f.name)))[:, None].to(self.device)
+            for f in fields(stacked)
+        }
         return told | {"time_s": torch.from_numpy(np.asarray(state.t_s, np.float32))[:, None].to(self.device)}
 
 
