@@ -23,7 +23,6 @@ TTC_S = 1.0
 STANDING_MPS = 0.05  # a standing ego causes no collision
 LEAST_PROGRESS_M = 5.0  # progress is measured against the best safe candidate, but at least this
 ROUTE_FREE_M, ROUTE_ZERO_M = 0.25, 1.75  # offset from the route that costs nothing, and everything
-NEAR_M = 60.0  # between centres; farther agents cannot be met within `TTC_S`
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +122,30 @@ def _contacts(ego: Array, t_s: Array, futures: Agents, state: WorldState) -> dic
     own_velocity = _velocities(ego[..., :3], ego[..., 3], _rates(ego[..., 2], t_s, 2))
     centre = EGO_SHAPE.centre_xy_yaw(ego[..., :3])
     delta = pose[:, None, :, :, :2] - centre[:, :, :, None, :2]
-    valid = state.agents.valid[:, None, None] & (ego[..., 3] > STANDING_MPS)[..., None]
-    b, m, q, n = np.nonzero(valid & (delta[..., 0] ** 2 + delta[..., 1] ** 2 < NEAR_M**2))
-    keep = ~behind(ego[b, m, q, :3], pose[b, q, n, :2])
-    b, m, q, n = b[keep], m[keep], q[keep], n[keep]
+    # Boxes farther apart than their speeds can close within `TTC_S` need no closer look.
     half_ego = 0.5 * np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m])
+    own_reach = TTC_S * ego[..., 3] + np.hypot(*half_ego)
+    reach = TTC_S * speed + 0.5 * np.hypot(state.agents.size_lwh_m[..., 0], state.agents.size_lwh_m[..., 1])[:, None]
+    near = delta[..., 0] ** 2 + delta[..., 1] ** 2 < (own_reach[..., None] + reach[:, None]) ** 2
+    b, m, q, n = np.nonzero(near & state.agents.valid[:, None, None])
     half = 0.5 * state.agents.size_lwh_m[b, n, :2]
     ttc = np.zeros(len(b))
     for ours, theirs in zip(own_velocity, velocity, strict=True):
         # A conflict counts when both ways of holding the motion lead to it: neither a curve nor a twitch makes one.
         relative = ours[b, m, q] - theirs[b, q, n]
         ttc = np.maximum(ttc, time_to_contact_s(centre[b, m, q], half_ego, pose[b, q, n], half, relative))
+    blameless = behind(ego[b, m, q, :3], pose[b, q, n, :2]) | (ego[b, m, q, 3] <= STANDING_MPS)
+    # Whoever ran into the ego without its fault passes through it in these futures; what follows is no fault either.
+    touch = ttc == 0
+    first = np.full((*ego.shape[:2], pose.shape[2]), len(t_s))
+    np.minimum.at(first, (b[touch], m[touch], n[touch]), q[touch])
+    struck = np.zeros(first.shape, bool)
+    at_first = touch & blameless & (q == first[b, m, n])
+    struck[b[at_first], m[at_first], n[at_first]] = True
+    counts = ~blameless & ~struck[b, m, n]
     hit, close = np.zeros(ego.shape[:2], bool), np.zeros(ego.shape[:2], bool)
-    hit[b[ttc == 0], m[ttc == 0]] = True
-    close[b[ttc < TTC_S], m[ttc < TTC_S]] = True
+    hit[b[counts & touch], m[counts & touch]] = True
+    close[b[counts & (ttc < TTC_S)], m[counts & (ttc < TTC_S)]] = True
     return {"no_collision": ~hit, "ttc": ~close}
 
 
