@@ -26,6 +26,7 @@ class Faces:
     label: Array  # uint8 [F], SemanticClass
     glow: Array  # float32 [F]: 0 is lit by the scene, 1 shines by itself
     texture: Array  # uint8 [F]
+    texture_u_m: Array  # float32 [F], of the first corner along its wall, from the middle of the wall
     two_sided: Array  # bool [F]
     group: Array  # int32 [F], object of the face
     centre: Array  # float32 [G, 3]
@@ -47,6 +48,7 @@ class Faces:
             "label": np.broadcast_to(label, count).astype(np.uint8),
             "glow": np.zeros(count, np.float32),
             "texture": np.zeros(count, np.uint8),
+            "texture_u_m": np.zeros(count, np.float32),
             "two_sided": np.zeros(count, bool),
             "group": group.astype(np.int32),
             "centre": (low + high) / 2.0,

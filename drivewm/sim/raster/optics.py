@@ -27,8 +27,12 @@ class Optics:
     heading_rad: Array  # float32 [V], of the optical axis in the ego frame
     ray_xy: Array  # float32 [V, H, W, 2], camera-frame x and y of the ray with z = 1
     ray_ego: Array  # float32 [V, H, W, 3], the same ray in the ego frame
+    ray_planes: Array  # float32 [3, V * H * W], its components one by one
     ground_depth_m: Array  # float32 [V, H, W], along the optical axis, where the ray meets z = 0; FAR_M above the horizon
     below_horizon: Array  # bool [V, H, W]
+    ground_x_ego: Array  # float32 [V * H * W], where the ray meets the ground
+    ground_y_ego: Array
+    stretch: Array  # float32 [V, H, W], distance from the camera per depth
 
 
 def prepare(rig: CameraRig, scale: int) -> Optics:
@@ -56,10 +60,14 @@ def _compute(rig: CameraRig, scale: int) -> Optics:
     ray_ego = np.einsum("vij,vhwj->vhwi", ego_from_camera, rays).astype(np.float32)
     below = ray_ego[..., 2] < -position[:, 2, None, None] / FAR_M
     depth = np.where(below, -position[:, 2, None, None] / np.where(below, ray_ego[..., 2], -1.0), FAR_M)
+    ground = position[:, None, None, :2] + depth[..., None] * ray_ego[..., :2]
     edge = np.maximum(centre[:, 0], width - centre[:, 0]) / focal[:, 0]
     axis = ego_from_camera[:, :, 2]
     return Optics(
         np.ascontiguousarray(ego_from_camera.transpose(0, 2, 1), np.float32), position.astype(np.float32), focal.astype(np.float32),
         centre.astype(np.float32), (height, width), scale, np.arctan(edge).astype(np.float32),
-        np.arctan2(axis[:, 1], axis[:, 0]).astype(np.float32), ray_xy, ray_ego, depth.astype(np.float32), below,
+        np.arctan2(axis[:, 1], axis[:, 0]).astype(np.float32), ray_xy, ray_ego,
+        np.ascontiguousarray(ray_ego.reshape(-1, 3).T), depth.astype(np.float32), below,
+        ground[..., 0].astype(np.float32).reshape(-1), ground[..., 1].astype(np.float32).reshape(-1),
+        np.linalg.norm(rays, axis=-1).astype(np.float32),
     )  # fmt: skip

@@ -20,7 +20,7 @@ _GABLED_BELOW_M = 9.0  # lower houses have pitched roofs
 
 def building_faces(road: RoadMap) -> Faces:
     """Walls in panels, and roofs, of all buildings, in world coordinates; cast once per place."""
-    points, rgb, texture = [], [], []
+    points, rgb, texture, start = [], [], [], []
     for pose, size in zip(road.building_xy_yaw, road.building_size_lwh_m, strict=True):
         seed = int(mixed(np.round(pose[0] * 8).astype(np.int64) * 7919 + np.round(pose[1] * 8).astype(np.int64)))
         wall, roof = WALL_RGB[seed % len(WALL_RGB)], ROOF_RGB[(seed >> 8) % len(ROOF_RGB)]
@@ -30,16 +30,30 @@ def building_faces(road: RoadMap) -> Faces:
         if gabled:
             parts += [(_gables(size[:2], eaves, size[2]), wall, Texture.PLAIN), (_roof(size[:2], eaves, size[2]), roof, Texture.PLAIN)]
         for quads, colour, kind in parts:
+            along = _along_wall(quads)
             quads[..., :2] = rotate_xy(quads[..., :2], pose[2]) + pose[:2]
             points.append(quads)
             rgb.append(np.broadcast_to(colour, (len(quads), 3)))
             texture.append(np.full(len(quads), int(kind), np.uint8))
+            start.append(along)
     if not points:
         return no_faces()
     corners = padded(np.concatenate(points))
     return Faces.of(
-        corners, np.concatenate(rgb), SemanticClass.BUILDING, np.arange(len(corners)), texture=np.concatenate(texture)
+        corners,
+        np.concatenate(rgb),
+        SemanticClass.BUILDING,
+        np.arange(len(corners)),  # each panel is an object of its own
+        texture=np.concatenate(texture),
+        texture_u_m=np.concatenate(start),
     )
+
+
+def _along_wall(quads: Array) -> Array:
+    """Position of the first corner along its wall as seen from outside, from the middle of the building [F]."""
+    edge = quads[:, 1, :2] - quads[:, 0, :2]
+    edge = edge / np.maximum(np.hypot(edge[:, 0], edge[:, 1]), 1e-6)[:, None]
+    return np.asarray((quads[:, 0, :2] * edge).sum(1), np.float32)
 
 
 def no_faces() -> Faces:

@@ -1,0 +1,91 @@
+"""Detail that is computed where a sample falls instead of being painted: ground grain, windows, shadows, head-lamp light."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+
+from drivewm.datatypes import Array
+from drivewm.sim.raster.clipping import SHIFT
+from drivewm.sim.raster.ground import flat_quads
+from drivewm.sim.raster.optics import Optics
+from drivewm.sim.raster.palette import mixed
+from drivewm.sim.raster.shadows import Shadows
+
+_TILE = 256
+_GRAIN = np.array([0.0, 0.30, 0.10, 0.10, 0.10, 0.08, 0.08, 0.10], np.float32)  # how much the grain of each surface shows
+_WINDOW_M = 3.0  # distance between windows, and height of a floor
+LIT_WINDOW_RGB = np.array([250.0, 206.0, 120.0], np.float32)
+
+
+@cache
+def _noise() -> Array:
+    """A tile of smooth noise float32 [_TILE * _TILE] in -1..1 that repeats without a seam."""
+    rng = np.random.default_rng(20)
+    total = np.zeros((_TILE, _TILE), np.float32)
+    for cells, weight in ((16, 0.9), (64, 0.8), (256, 1.0)):
+        grid = rng.uniform(-1.0, 1.0, (cells, cells)).astype(np.float32)
+        wrapped = np.pad(grid, ((1, 1), (1, 1)), mode="wrap")
+        step = _TILE // cells
+        large = cv2.resize(wrapped, None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
+        total += weight * large[step : step + _TILE, step : step + _TILE]
+    return (total / np.abs(total).max()).reshape(-1)
+
+
+def ground_grain(surface: Array, at: Array, optics: Optics, ego_xy_yaw_world: Array) -> Array:
+    """Gain about 1 [n] from the grain of the ground ``surface`` [n] at flat sample indices [n]; it fades with distance."""
+    x, y, yaw = ego_xy_yaw_world
+    cos, sin = np.float32(np.cos(yaw)), np.float32(np.sin(yaw))
+    gx, gy = optics.ground_x_ego.take(at), optics.ground_y_ego.take(at)
+    cell_x = (cos * gx - sin * gy + np.float32(x)) * np.float32(3.0)
+    cell_y = (sin * gx + cos * gy + np.float32(y)) * np.float32(3.0)
+    index = (np.floor(cell_x).astype(np.int32) & (_TILE - 1)) * _TILE + (np.floor(cell_y).astype(np.int32) & (_TILE - 1))
+    fade = np.minimum(np.float32(14.0) / optics.ground_depth_m.reshape(-1).take(at), np.float32(1.0))
+    return np.asarray(np.float32(1.0) + _noise().take(index) * fade * _GRAIN.take(surface))
+
+
+def shade_ground(gain: Array, on_ground: Array, shadows: Shadows, optics: Optics) -> None:
+    """Darken ``gain`` [V * H * W] where ``on_ground`` [V * H * W] is True and a shadow falls."""
+    height, width = optics.size
+    for view in range(len(optics.position)):
+        quads = flat_quads(shadows.quads_ego, optics, view)
+        if not quads:
+            continue
+        mask = np.zeros((height, width), np.float32)
+        for polygon, i in quads:
+            cv2.fillConvexPoly(mask, polygon, shadows.darkness[i], 8, SHIFT)
+        part = slice(view * height * width, (view + 1) * height * width)
+        gain[part] *= 1.0 - cv2.blur(mask, (3, 3)).reshape(-1) * on_ground[part]
+
+
+def windows(
+    position: Array, row: Array, points: Array, normal: Array, start_u_m: Array, depth_m: Array
+) -> tuple[Array, Array]:  # fmt: skip
+    """For samples on walls: how much each shows glass [n] in 0..1, and a hash per window [n].
+
+    ``position`` [3, n] in the ego frame; ``row`` [n] is the face of a sample; points [F, C, 3], normal [F, 3] and the distance
+    of the first corner from the middle of its wall [F] describe the faces.
+    """
+    along = np.stack([-normal[:, 1], normal[:, 0]], 1)
+    offset = start_u_m - (points[:, 0, :2] * along).sum(1)
+    u = position[0] * along[:, 0].take(row) + position[1] * along[:, 1].take(row) + offset.take(row)
+    v = position[2]
+    column, floor = np.floor(u / _WINDOW_M), np.floor(v / _WINDOW_M)
+    du, dv = u - column * _WINDOW_M, v - floor * _WINDOW_M
+    top = points[:, 2, 2].take(row)
+    pane = (du > 0.75) & (du < 2.25) & (dv > 0.9) & (dv < 2.4) & (v < top - 0.5)
+    fade = np.clip(1.7 - depth_m / np.float32(50.0), 0.0, 1.0)
+    house = np.round(points[:, 2, 2] * 16).astype(np.int64).take(row)
+    return pane * fade, mixed(column.astype(np.int64) * 73 + floor.astype(np.int64) * 31 + house * 1009)
+
+
+def head_lamp_light(x: Array, y: Array, z: Array | float) -> Array:
+    """Light of the ego's low beam at points in the ego frame; about 1 ten metres ahead on the ground."""
+    ahead = x - np.float32(3.2)
+    reach = np.maximum(ahead, np.float32(0.1))
+    spread = y / (reach + np.float32(2.0))
+    beam = np.exp(-np.square(spread / np.float32(0.42))) / (1.0 + np.square(reach / np.float32(20.0)))
+    cut = np.clip(1.7 - np.maximum(z - 0.6, 0.0) / (0.6 + 0.03 * reach), 0.15, 1.0)
+    return np.asarray(np.where(ahead > 0.0, beam * cut, 0.0), np.float32)
