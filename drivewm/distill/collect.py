@@ -1,0 +1,120 @@
+"""On-policy collection: the small policy drives, and at every frame it visits the large one says what it thinks of every plan.
+
+Exact labels of the same moment come from the state: sub-scores of all candidate plans, and the privileged expert's choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drivewm.datatypes import Array, Observation, Records, Scene, Trajectory
+from drivewm.policies.expert import Judge, choose
+from drivewm.policies.onboard import OnboardPolicy
+from drivewm.policies.teacher import FRAMES, TeacherPolicy
+from drivewm.policies.vocabulary import chosen
+from drivewm.protocols import GroundTruth, PolicySpec, World
+from drivewm.rollout import rollout
+from drivewm.store import load_record, save_record
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Visits(Records):
+    """The frames of one drive and what is known about each; leading [T]. M candidate plans, S sub-scores."""
+
+    images: Array  # uint8 [T, V, H, W, 3]
+    ego_motion: Array  # float32 [T, 3]
+    route_xy_ego: Array  # float32 [T, ROUTE_POINTS, 2]
+    speed_limit_mps: Array  # float32 [T]
+    command: Array  # int8 [T]
+    teacher_log_score: Array  # float32 [T, M]
+    sub_scores: Array  # float16 [T, M, S], exact
+    expert_index: Array  # int16 [T]
+
+    def __len__(self) -> int:
+        return len(self.expert_index)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectOptions:
+    seed: int = 0
+    batch: int = 8  # scenes driven at once
+    teacher_share: float = 0.2  # of drives in which the large policy drives, so that good states are visited, too
+
+
+class _Collector:
+    """A policy that drives like the small one (or the large one) and writes down what both see."""
+
+    def __init__(self, student: OnboardPolicy, teacher: TeacherPolicy, teacher_drives: Array) -> None:
+        self.student, self.teacher, self.teacher_drives = student, teacher, teacher_drives
+        self.spec = PolicySpec(f"collector of {teacher.spec.id}", FRAMES, student.spec.plan_t_s, privileged=True)
+        self.rows: list[Visits] = []
+
+    def start(self, batch: int, seed: int) -> Any:
+        return self.student.start(batch, seed), None, None
+
+    def act(self, observation: Observation, memory: Any, truth: GroundTruth | None = None) -> tuple[Trajectory, Any]:
+        assert truth is not None  # the loop gives it to privileged policies
+        own_memory, judge, last = memory
+        judge, t_s = judge or Judge.of(tuple(truth.scenes)), self.spec.plan_t_s
+        plans, plans_world = judge.plans(observation, truth.state, t_s)
+        best = choose(judge, plans_world, t_s, truth.state, last)
+        said = self.teacher.judge(observation).combined().cpu().numpy()
+        plan, own_memory = self.student.act(observation, own_memory)
+        self.rows.append(
+            Visits(
+                images=observation.images[:, -1],
+                ego_motion=observation.ego_motion[:, -1, :3],
+                route_xy_ego=observation.route_xy_ego,
+                speed_limit_mps=observation.speed_limit_mps,
+                command=observation.command,
+                teacher_log_score=said.astype(np.float32),
+                sub_scores=judge.scores(plans_world, t_s, truth.state).parts().astype(np.float16),
+                expert_index=best.astype(np.int16),
+            )
+        )
+        theirs, by_teacher = chosen(plans, said.argmax(1), t_s), self.teacher_drives
+        pose = np.where(by_teacher[:, None, None], theirs.xy_yaw_ego, plan.xy_yaw_ego)
+        speed = np.where(by_teacher[:, None], theirs.speed_mps, plan.speed_mps)
+        return Trajectory(plan.t_s, pose, speed), (own_memory, judge, best)
+
+
+def collect(
+    student: OnboardPolicy,
+    teacher: TeacherPolicy,
+    world: World,
+    scenes: Sequence[Scene],
+    options: CollectOptions | None = None,
+    progress: Progress | None = None,
+) -> list[Visits]:
+    """Drive all scenes; one record per drive, in their order, cut where the drive ended."""
+    options, out = options or CollectOptions(), []
+    for start in range(0, len(scenes), options.batch):
+        batch = scenes[start : start + options.batch]
+        rng = np.random.default_rng(np.random.SeedSequence([options.seed, start]))
+        collector = _Collector(student, teacher, rng.random(len(batch)) < options.teacher_share)
+        drives = rollout(batch, collector, world, seed=options.seed)
+        seen = Visits.stack(collector.rows, axis=1)
+        out += [seen[row, : len(drive.plans.t_s)] for row, drive in enumerate(drives)]
+        if progress:
+            progress(start + len(batch), len(scenes))
+    return out
+
+
+def save_visits(folder: str | Path, visits: Sequence[Visits], first: int = 0) -> list[Path]:
+    """One file per drive, numbered from ``first``."""
+    files = [Path(folder) / f"drive-{first + i:05d}.safetensors" for i in range(len(visits))]
+    for file, visit in zip(files, visits, strict=True):
+        save_record(file, Visits(**{f.name: np.ascontiguousarray(getattr(visit, f.name)) for f in fields(visit)}))
+    return files
+
+
+def load_visits(folder: str | Path) -> list[Visits]:
+    """All drives in a folder, in order."""
+    return [load_record(Visits, file) for file in sorted(Path(folder).glob("drive-*.safetensors"))]
