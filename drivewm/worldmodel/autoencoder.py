@@ -5,6 +5,7 @@ Each frame stands alone (no temporal latency), so a closed loop can show a frame
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from pathlib import Path
@@ -80,11 +81,10 @@ class FrameCodec(torch.nn.Module):
             digest.update(value.detach().half().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def save(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+    def save(self, folder: Path) -> None:
+        """Write weights (half precision) and statistics; the loaded codec stays as it is."""
         folder.mkdir(parents=True, exist_ok=True)
-        kept = {name: value.clone() for name, value in self.autoencoder.state_dict().items()}
-        self.autoencoder.to(dtype).save_pretrained(folder)
-        self.autoencoder.to(torch.float32).load_state_dict(kept)
+        copy.deepcopy(self.autoencoder).half().save_pretrained(folder)
         with atomic_write(folder / "latent_statistics.json") as temporary:
             temporary.write_text(json.dumps({"mean": self.mean_C.tolist(), "std": self.std_C.tolist()}, indent=1) + "\n")
 

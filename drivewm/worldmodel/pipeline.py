@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,7 +20,11 @@ class DreamPipeline(DiffusionPipeline):
     """Transformer, autoencoder and the latents' statistics, saved and loaded as one folder."""
 
     def __init__(
-        self, transformer: DriveTransformer, autoencoder: AutoencoderDC, latent_mean: Sequence[float], latent_std: Sequence[float]
+        self,
+        transformer: DriveTransformer,
+        autoencoder: AutoencoderDC,
+        latent_mean: Sequence[float] = (),
+        latent_std: Sequence[float] = (),
     ) -> None:
         super().__init__()
         self.register_modules(transformer=transformer, autoencoder=autoencoder)
@@ -32,18 +37,14 @@ class DreamPipeline(DiffusionPipeline):
     @property
     def codec(self) -> FrameCodec:
         codec = FrameCodec(self.autoencoder)
-        codec.mean_C.copy_(torch.tensor(self.config.latent_mean))
-        codec.std_C.copy_(torch.tensor(self.config.latent_std))
+        codec.mean_C.copy_(torch.tensor(self.config["latent_mean"]))
+        codec.std_C.copy_(torch.tensor(self.config["latent_std"]))
         return codec.to(self.device).eval()
 
     def save(self, folder: Path) -> None:
         """Write the folder in half precision; the loaded networks stay as they are."""
-        modules = (self.transformer, self.autoencoder)
-        kept = [{name: value.clone() for name, value in module.state_dict().items()} for module in modules]
-        self.to(torch.float16)
-        self.save_pretrained(folder)
-        for module, weights in zip(modules, kept, strict=True):
-            module.to(torch.float32).load_state_dict(weights)
+        halves = (copy.deepcopy(module).half() for module in (self.transformer, self.autoencoder))
+        DreamPipeline(*halves, self.config["latent_mean"], self.config["latent_std"]).save_pretrained(folder)
 
     @torch.no_grad()
     def __call__(

@@ -97,7 +97,7 @@ class DriveTransformer(ModelMixin, ConfigMixin):
     """Predicts clean latents from noised ones (x-prediction), given conditions and the causal past."""
 
     @register_to_config
-    def __init__(self, **size: Any) -> None:
+    def __init__(self, size: dict[str, Any]) -> None:
         super().__init__()
         kept: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in size.items()}
         self.size = WorldModelSize(**kept)
@@ -115,7 +115,7 @@ class DriveTransformer(ModelMixin, ConfigMixin):
 
     @classmethod
     def of_size(cls, size: WorldModelSize) -> DriveTransformer:
-        return cls(**asdict(size))
+        return cls(asdict(size))
 
     def embed(self, told: Mapping[str, torch.Tensor], rays_VPC: torch.Tensor, drop: Drop | None = None) -> Embedded:
         """Conditions once per frame; they serve all denoising steps."""

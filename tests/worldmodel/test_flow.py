@@ -23,14 +23,18 @@ def test_noise_level_zero_is_noise_and_one_is_data() -> None:
 
 
 def test_a_perfect_predictor_has_no_loss_on_data_nor_on_shortcuts() -> None:
-    losses = flow_loss(lambda x, tau, step, rows: CLEAN[rows], CLEAN, torch.ones(()), FlowOptions(), torch.Generator().manual_seed(1))
+    losses = flow_loss(
+        lambda x, tau, step, rows: CLEAN[rows], CLEAN, torch.ones(()), FlowOptions(), torch.Generator().manual_seed(1)
+    )
     assert losses["flow"] < 1e-10
     assert losses["shortcut"] < 1e-10
 
 
 def test_a_wrong_predictor_has_the_squared_error_as_loss() -> None:
     options = FlowOptions(bootstrap_share=0.0, clean_share=0.0)
-    losses = flow_loss(lambda x, tau, step, rows: CLEAN[rows] + 0.5, CLEAN, torch.ones(()), options, torch.Generator().manual_seed(1))
+    losses = flow_loss(
+        lambda x, tau, step, rows: CLEAN[rows] + 0.5, CLEAN, torch.ones(()), options, torch.Generator().manual_seed(1)
+    )
     assert losses["loss"] == pytest.approx(0.25, abs=1e-6)
 
 

@@ -122,5 +122,7 @@ def test_a_dropped_condition_has_no_influence(network: DriveTransformer, rays: t
     noise = latents(1, 1)
     told_apart = [Session(network, rays, 1).dream(Session(network, rays).start(), c, noise)[0] for c in (one, other)]
     assert (told_apart[0] - told_apart[1]).abs().max() > 1e-4
-    alike = [Session(network, rays, 1, frozenset({group})).dream(Session(network, rays).start(), c, noise)[0] for c in (one, other)]
+    alike = [
+        Session(network, rays, 1, frozenset({group})).dream(Session(network, rays).start(), c, noise)[0] for c in (one, other)
+    ]
     assert torch.equal(alike[0], alike[1])
