@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drivewm.datatypes import EGO_SHAPE, STATIC_CLASSES, AgentClass, Agents, Array, Event, Rollout, Scene, WorldState
+from drivewm.datatypes import EGO_SHAPE, Array, Event, Rollout, Scene, WorldState
 from drivewm.metrics.boxes import behind, overlap, time_to_contact_s
+from drivewm.metrics.hindrance import hindered
 from drivewm.metrics.routes import Routes
 
 HALF_EGO_M = 0.5 * np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m])
 STANDING_MPS = 0.05  # nuPlan counts an ego slower than this as stopped
 ARC_S = 1.0  # a turning motion is held along the chord of the arc of this duration
-BESIDE_BEFORE_M, BESIDE_AFTER_M = 40.0, 15.0  # an obstacle matters from here before it to here behind it
-CORRIDOR_M = 1.2  # half width of what the ego needs on its route, with a little room
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,7 @@ class Series:
         rear = states.ego_xy_yaw_world
         routes = Routes.of([scene])
         route_sd = routes.sd(rear[None, :, :2])[0]
+        agent_sd = routes.sd(agents.xy_yaw_world[..., :2].reshape(1, -1, 2))[0]
         touching, ttc_s = contacts(states)
         return cls(
             scene=scene,
@@ -55,7 +55,7 @@ class Series:
             route_sd=route_sd,
             overlap=touching,
             ttc_s=ttc_s,
-            hindered=_hindered(agents, route_sd, routes.sd(agents.xy_yaw_world[..., :2].reshape(1, -1, 2))[0]),
+            hindered=hindered(agents, agent_sd.reshape(*agents.valid.shape, 2), route_sd[:, 0]),
         )
 
     @property
@@ -95,12 +95,3 @@ def contacts(states: WorldState) -> tuple[Array, Array]:
 
 def _velocity(yaw_rad: Array, speed_mps: Array) -> Array:
     return np.asarray(np.stack([np.cos(yaw_rad), np.sin(yaw_rad)], -1) * speed_mps[..., None])
-
-
-def _hindered(agents: Agents, route_sd: Array, agent_sd: Array) -> Array:
-    sd = agent_sd.reshape(*agents.valid.shape, 2)
-    kinds = [int(kind) for kind in (*STATIC_CLASSES, AgentClass.BICYCLE, AgentClass.PEDESTRIAN)]
-    slow = agents.valid & ((agents.speed_mps < 0.5) | np.isin(agents.category, kinds))
-    in_way = np.abs(sd[..., 1]) < CORRIDOR_M + 0.5 * agents.size_lwh_m[..., 1]
-    ahead = sd[..., 0] - route_sd[:, None, 0]
-    return np.asarray((slow & in_way & (ahead < BESIDE_BEFORE_M) & (ahead > -BESIDE_AFTER_M)).any(1))

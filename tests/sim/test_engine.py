@@ -7,7 +7,7 @@ import pytest
 
 from drivewm.datatypes import Action, ManoeuvreKind, Records, TriggerKind
 from drivewm.sim.engine import Engine, EngineState
-from drivewm.sim.forecast import predict_agents, roll_forward
+from drivewm.sim.forecast import roll_forward
 from tests.straight_road import Actor, light, scene, straight_road
 
 CUT_IN = (TriggerKind.DISTANCE, 30.0, ManoeuvreKind.OFFSET, -3.5, 3.0)
@@ -81,17 +81,6 @@ def test_roll_forward_is_what_happens_to_an_ego_that_holds_its_motion() -> None:
         now = engine.step(now, Action(np.zeros(4), state.world.ego_curvature_1pm))
     error = np.abs(future.xy_yaw_world[:, -1] - now.world.agents.xy_yaw_world)[now.world.agents.valid]
     assert error[:, :2].max() < 0.3
-
-
-def test_an_observer_expects_constant_speed_and_a_brake_held_to_standstill() -> None:
-    brake = (TriggerKind.TIME, 0.0, ManoeuvreKind.SPEED, 0.0, 4.0)
-    engine = Engine([scene([Actor(100.0, 8.0, steps=(brake,)), Actor(60.0, 6.0, y_m=3.5, oncoming=True)])])
-    state = engine.step(engine.start(), Action(np.zeros(1), np.zeros(1)))
-    future = predict_agents(engine, state.world, np.array([1.0, 4.0]))
-    start_x = state.world.agents.xy_yaw_world[0, :, 0]
-    np.testing.assert_allclose(future.xy_yaw_world[0, :, 0, 0] - start_x[0], [7.6 - 2.0, 7.6**2 / 8], atol=1e-6)
-    np.testing.assert_allclose(future.xy_yaw_world[0, :, 1, 0] - start_x[1], [-6.0, -24.0], atol=1e-6)
-    assert future.speed_mps[0, 1, 0] == 0.0
 
 
 def test_scenes_that_do_not_fit_together_are_refused() -> None:
