@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from drivewm.datatypes import Array, Conditions, Light, Weather
+from drivewm.datatypes import Array, Conditions, Light, SemanticClass, Weather
+from drivewm.sim.raster.faces import Faces
 from drivewm.sim.raster.ground import SURFACES
 
 
@@ -48,18 +49,18 @@ _BY_LIGHT = {
         700.0, _rgb(170, 116, 112), 0.10, lights_on=True, head_lamp=0.35, lit_windows=0.30,
     ),
     Light.NIGHT: Illumination(
-        _rgb(0.115, 0.115, 0.15), _rgb(0.02, 0.02, 0.03), 0.8, _rgb(6, 8, 20), _rgb(26, 26, 38), _rgb(0, 0, 0),
-        600.0, _rgb(18, 18, 28), 0.15, lights_on=True, head_lamp=1.0, lit_windows=0.38,
+        _rgb(0.19, 0.18, 0.20), _rgb(0.03, 0.03, 0.04), 0.8, _rgb(6, 8, 20), _rgb(26, 26, 38), _rgb(0, 0, 0),
+        600.0, _rgb(18, 18, 28), 0.15, lights_on=True, head_lamp=1.0, lit_windows=0.32,
     ),
 }  # fmt: skip
-_BRIGHTNESS = {Light.DAY: 1.0, Light.LOW_SUN: 0.85, Light.DUSK: 0.42, Light.NIGHT: 0.12}
+_BRIGHTNESS = {Light.DAY: 1.0, Light.LOW_SUN: 0.85, Light.DUSK: 0.42, Light.NIGHT: 0.16}
 _TINT = {
     Light.DAY: _rgb(1, 1, 1), Light.LOW_SUN: _rgb(1.12, 1.0, 0.84), Light.DUSK: _rgb(1.04, 0.92, 1.04), Light.NIGHT: _rgb(0.9, 0.95, 1.2)
 }  # fmt: skip
 # weather: sky, share of sun left, share of ambient left, haze distance
 _BY_WEATHER = {
-    Weather.RAIN: (_rgb(132, 140, 150), 0.06, 0.88, 170.0),
-    Weather.FOG: (_rgb(206, 208, 208), 0.10, 1.08, 26.0),
+    Weather.RAIN: (_rgb(146, 154, 164), 0.06, 1.06, 150.0),
+    Weather.FOG: (_rgb(206, 208, 208), 0.10, 1.14, 26.0),
     Weather.SNOW: (_rgb(204, 208, 216), 0.18, 1.12, 110.0),
 }
 
@@ -96,6 +97,7 @@ _SNOW_RGB = np.zeros((SURFACES, 3), np.float32)
 _SNOW_RGB[1:] = [
     (238, 242, 248), (140, 144, 150), (220, 224, 230), (140, 144, 150), (204, 208, 214), (226, 230, 234), (228, 230, 234)
 ]  # fmt: skip
+_SNOW_WHITE = _rgb(236, 240, 246)
 _WET = np.array([1.0, 0.80, 0.56, 0.72, 0.56, 0.7, 0.86, 0.88], np.float32)
 
 
@@ -107,11 +109,18 @@ def ground_rgb(light: Illumination) -> Array:
     return np.asarray(own * (light.ambient + light.sun * np.sin(light.sun_elevation_rad)), np.float32)
 
 
-def face_rgb(rgb: Array, glow: Array, normal: Array, two_sided: Array, light: Illumination, sun_ego: Array) -> Array:
-    """Lit colours float32 [F, 3] of faces with the given unit normals in the ego frame."""
-    toward = np.maximum(normal @ sun_ego, 0.0)
-    toward = np.where(two_sided, 0.55, toward)
-    sky_seen = 0.86 + 0.14 * np.where(two_sided, 0.3, normal[:, 2])
+_SNOW_COVER = np.zeros(len(SemanticClass), np.float32)
+_SNOW_COVER[[SemanticClass.BUILDING, SemanticClass.TREE]] = 0.9, 0.5
+
+
+def face_rgb(faces: Faces, index: Array, normal: Array, light: Illumination, sun_ego: Array) -> Array:
+    """Lit colours float32 [M, 3] of the faces ``index`` [M], whose unit normals [M, 3] are given in the ego frame."""
+    rgb, glow, flat = faces.rgb[index], faces.glow[index], faces.two_sided[index]
+    if light.snow:  # lies on what looks up: roofs, and the tops of crowns
+        cover = _SNOW_COVER[faces.label[index]] * np.where(flat, (rgb[:, 1] > 110.0), normal[:, 2] > 0.3)
+        rgb = rgb + (_SNOW_WHITE - rgb) * cover[:, None]
+    toward = np.where(flat, 0.55, np.maximum(normal @ sun_ego, 0.0))
+    sky_seen = 0.86 + 0.14 * np.where(flat, 0.3, normal[:, 2])
     lit = light.ambient * sky_seen[:, None] + light.sun * toward[:, None]
     return np.asarray(rgb * (glow[:, None] + (1.0 - glow[:, None]) * lit), np.float32)
 

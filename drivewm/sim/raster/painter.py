@@ -109,7 +109,7 @@ def depth_of(painted: Painted, optics: Optics) -> tuple[Array, Array, Array]:
     depth = optics.ground_depth_m.copy()
     flat = painted.surface.reshape(-1)
     at = np.flatnonzero(flat >= SURFACES)
-    row = flat[at] - SURFACES
+    row = flat.take(at).astype(np.intp) - SURFACES  # the index type that numpy gathers with fastest
     plane, limits = painted.plane, painted.depth_range_m
     rays = optics.ray_xy.reshape(-1, 2)
     inverse = plane[:, 0].take(row) * rays[:, 0].take(at) + plane[:, 1].take(row) * rays[:, 1].take(at) + plane[:, 2].take(row)

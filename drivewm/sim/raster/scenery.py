@@ -120,22 +120,37 @@ def tree_faces(trees: Trees, ego_xy_yaw_world: Array) -> Faces:
     across = _across(xy)
     count = len(xy)
     trunk = _upright(xy, across, np.array([[-0.03, 0.0], [0.03, 0.0], [0.025, 0.5], [-0.025, 0.5]]), height)
-    angle = np.arange(CORNERS) * (2 * np.pi / CORNERS) + np.pi / 8
-    round_crown = np.stack([0.28 * np.cos(angle), 0.68 + 0.32 * np.sin(angle)], 1)
-    cone_crown = np.array([[-0.24, 0.15], [0.24, 0.15], [0.14, 0.5], [0.03, 1.0], [-0.03, 1.0], [-0.14, 0.5]])
-    cone_crown = np.concatenate([cone_crown, cone_crown[-1:], cone_crown[-1:]])
-    crown = np.where(trees.conifer[near][:, None, None], cone_crown, round_crown)
-    light = np.where(trees.conifer[near][:, None, None], cone_crown * [0.5, 0.9] + [0.06, 0.08], round_crown * 0.55 + [0.06, 0.36])
-    points = [trunk, _upright(xy, across, crown, height), _upright(xy, across, light, height)]
-    green = trees.crown_rgb[near]
-    rgb = [np.broadcast_to(TRUNK_RGB, (count, 3)), green * 0.84, np.minimum(green * 1.1 + 6.0, 255.0)]
+    conifer = trees.conifer[near][:, None, None]
+    points, rgb = [trunk], [np.broadcast_to(TRUNK_RGB, (count, 3))]
+    for lobe, layer, light in zip(_LOBES, _LAYERS, _LOBE_LIGHT, strict=True):
+        points.append(_upright(xy, across, np.where(conifer, layer, lobe), height))
+        rgb.append(np.minimum(trees.crown_rgb[near] * light + (light > 1.0) * 5.0, 255.0))
     return Faces.of(
         np.concatenate(points),
         np.concatenate(rgb),
         SemanticClass.TREE,
-        np.tile(np.arange(count), 3),
-        two_sided=np.ones(3 * count, bool),
+        np.tile(np.arange(count), len(points)),
+        two_sided=np.ones(len(points) * count, bool),
     )
+
+
+def _oval(right: float, up: float, half_width: float, half_height: float) -> Array:
+    angle = np.arange(CORNERS) * (2 * np.pi / CORNERS) + np.pi / 8
+    return np.stack([right + half_width * np.cos(angle), up + half_height * np.sin(angle)], 1)
+
+
+def _skirt(low: float, high: float, half_width: float) -> Array:
+    corners = np.array([[-half_width, low], [half_width, low], [0.02, high], [-0.02, high]])
+    return np.concatenate([corners, np.repeat(corners[-1:], CORNERS - 4, axis=0)])
+
+
+# Outlines (right, up) in heights: round crowns are lobes from the shade up to the light, conifers are skirts from low to high.
+_LOBES = (
+    _oval(-0.15, 0.58, 0.19, 0.20), _oval(0.15, 0.58, 0.19, 0.20), _oval(0.0, 0.72, 0.24, 0.27),
+    _oval(0.09, 0.70, 0.14, 0.14), _oval(-0.04, 0.84, 0.14, 0.12),
+)  # fmt: skip
+_LAYERS = (_skirt(0.14, 0.62, 0.27), _skirt(0.14, 0.62, 0.25), _skirt(0.36, 0.82, 0.21), _skirt(0.58, 1.0, 0.15), _skirt(0.72, 1.0, 0.10))
+_LOBE_LIGHT = (0.76, 0.82, 0.90, 1.04, 1.10)
 
 
 def _across(xy_ego: Array) -> Array:

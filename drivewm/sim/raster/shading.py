@@ -14,6 +14,7 @@ from drivewm.sim.raster.ground import CROSSWALK, PAINT, ROAD, SKY, STRIPE, SURFA
 from drivewm.sim.raster.light import Illumination, face_rgb, ground_rgb, sun_direction_ego
 from drivewm.sim.raster.optics import Optics
 from drivewm.sim.raster.painter import Painted
+from drivewm.sim.raster.palette import mixed
 from drivewm.sim.raster.shadows import shadows_of
 from drivewm.sim.raster.sky import glare, sky_rgb
 from drivewm.sim.raster.weather import bloom, reflect
@@ -40,9 +41,10 @@ def shaded(samples: Samples, road: RoadMap, state: WorldState, conditions: Condi
     sun_ego = sun_direction_ego(conditions, light, float(state.ego_xy_yaw_world[2]))
     faces, surface = samples.faces, painted.surface.reshape(-1)
     normal, glow = normals(faces.points[painted.face]), faces.glow[painted.face]
-    rgb = face_rgb(faces.rgb[painted.face], glow, normal, faces.two_sided[painted.face], light, sun_ego)
+    rgb = face_rgb(faces, painted.face, normal, light, sun_ego)
     table = np.concatenate([ground_rgb(light), rgb])
-    colour = np.stack([table[:, i].take(surface) for i in range(3)])
+    index = surface.astype(np.intp)
+    colour = np.stack([table[:, i].take(index) for i in range(3)])
     position = _positions(samples)
     shine = _paint_windows(colour, samples, normal, position, light)
     colour *= _gain(samples, road, state, light, sun_ego, position)
@@ -77,21 +79,23 @@ def _paint_windows(colour: Array, samples: Samples, normal: Array, position: Arr
     if not len(wall):
         return shine
     at, row = samples.face_at.take(wall), samples.face_row.take(wall)
-    depth = samples.depth_m.reshape(-1).take(at)
     points, start = faces.points[painted.face], faces.texture_u_m[painted.face]
-    glass, number = textures.windows(position[:, wall], row, points, normal, start, depth)
-    tint = _GLASS_RGB * (light.ambient + 0.35 * light.sun)
+    pane, window = textures.windows(position[:, wall], row, points, normal, start)
+    at = at.take(pane)
+    glass = np.clip(1.7 - samples.depth_m.reshape(-1).take(at) * np.float32(1.0 / 50.0), 0.0, 1.0)  # far walls are plain
+    _blend(colour, at, _GLASS_RGB * (light.ambient + 0.35 * light.sun), glass * np.float32(0.72))
+    if light.lit_windows:
+        lit = np.flatnonzero(mixed(window) % 1000 < 1000 * light.lit_windows)
+        _blend(colour, at.take(lit), textures.LIT_WINDOW_RGB, glass.take(lit))
+        shine[at.take(lit)] = 0.5 * glass.take(lit)
+    return shine
+
+
+def _blend(colour: Array, at: Array, rgb: Array, share: Array) -> None:
+    """Move colours [3, n] at the given samples towards one colour."""
     for i in range(3):
         own = colour[i].take(at)
-        colour[i, at] = own + (tint[i] - own) * glass * np.float32(0.72)
-    if light.lit_windows:
-        lit = np.flatnonzero((number % 1000 < 1000 * light.lit_windows) & (glass > 0.0))
-        where, share = at[lit], glass[lit]
-        for i in range(3):
-            own = colour[i].take(where)
-            colour[i, where] = own + (textures.LIT_WINDOW_RGB[i] - own) * share
-        shine[where] = 0.5 * share
-    return shine
+        colour[i, at] = own + (rgb[i] - own) * share
 
 
 def _gain(

@@ -32,5 +32,5 @@ def glare(images: Array, optics: Optics, light: Illumination, sun_ego: Array) ->
     step = optics.scale
     rays = optics.ray_ego[:, ::step, ::step]
     toward = (rays @ sun_ego) / optics.stretch[:, ::step, ::step]
-    veil = np.exp((toward - 1.0) * 7.0)[..., None] * np.float32(0.55)
+    veil = np.exp((toward - 1.0) * 9.0)[..., None] * np.float32(0.42)
     images += (np.array([255.0, 226.0, 170.0], np.float32) - images) * veil

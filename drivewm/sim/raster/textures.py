@@ -11,10 +11,10 @@ from drivewm.datatypes import Array
 from drivewm.sim.raster.clipping import SHIFT
 from drivewm.sim.raster.ground import flat_quads
 from drivewm.sim.raster.optics import Optics
-from drivewm.sim.raster.palette import mixed
 from drivewm.sim.raster.shadows import Shadows
 
-_TILE = 256
+_TILE = 512
+_CELLS_PER_M = np.float32(8.0)
 _GRAIN = np.array([0.0, 0.30, 0.10, 0.10, 0.10, 0.08, 0.08, 0.10], np.float32)  # how much the grain of each surface shows
 _WINDOW_M = 3.0  # distance between windows, and height of a floor
 LIT_WINDOW_RGB = np.array([250.0, 206.0, 120.0], np.float32)
@@ -25,7 +25,7 @@ def _noise() -> Array:
     """A tile of smooth noise float32 [_TILE * _TILE] in -1..1 that repeats without a seam."""
     rng = np.random.default_rng(20)
     total = np.zeros((_TILE, _TILE), np.float32)
-    for cells, weight in ((16, 0.9), (64, 0.8), (256, 1.0)):
+    for cells, weight in ((16, 0.8), (64, 0.8), (128, 1.0)):
         grid = rng.uniform(-1.0, 1.0, (cells, cells)).astype(np.float32)
         wrapped = np.pad(grid, ((1, 1), (1, 1)), mode="wrap")
         step = _TILE // cells
@@ -39,9 +39,9 @@ def ground_grain(surface: Array, at: Array, optics: Optics, ego_xy_yaw_world: Ar
     x, y, yaw = ego_xy_yaw_world
     cos, sin = np.float32(np.cos(yaw)), np.float32(np.sin(yaw))
     gx, gy = optics.ground_x_ego.take(at), optics.ground_y_ego.take(at)
-    cell_x = (cos * gx - sin * gy + np.float32(x)) * np.float32(3.0)
-    cell_y = (sin * gx + cos * gy + np.float32(y)) * np.float32(3.0)
-    index = (np.floor(cell_x).astype(np.int32) & (_TILE - 1)) * _TILE + (np.floor(cell_y).astype(np.int32) & (_TILE - 1))
+    cell_x = (cos * gx - sin * gy + np.float32(x)) * _CELLS_PER_M
+    cell_y = (sin * gx + cos * gy + np.float32(y)) * _CELLS_PER_M
+    index = (np.floor(cell_x).astype(np.intp) & (_TILE - 1)) * _TILE + (np.floor(cell_y).astype(np.intp) & (_TILE - 1))
     fade = np.minimum(np.float32(14.0) / optics.ground_depth_m.reshape(-1).take(at), np.float32(1.0))
     return np.asarray(np.float32(1.0) + _noise().take(index) * fade * _GRAIN.take(surface))
 
@@ -60,25 +60,22 @@ def shade_ground(gain: Array, on_ground: Array, shadows: Shadows, optics: Optics
         gain[part] *= 1.0 - cv2.blur(mask, (3, 3)).reshape(-1) * on_ground[part]
 
 
-def windows(
-    position: Array, row: Array, points: Array, normal: Array, start_u_m: Array, depth_m: Array
-) -> tuple[Array, Array]:  # fmt: skip
-    """For samples on walls: how much each shows glass [n] in 0..1, and a hash per window [n].
+def windows(position: Array, row: Array, points: Array, normal: Array, start_u_m: Array) -> tuple[Array, Array]:
+    """Which samples on walls fall on glass, as their indices [m], and a hash of the window each falls on [m].
 
     ``position`` [3, n] in the ego frame; ``row`` [n] is the face of a sample; points [F, C, 3], normal [F, 3] and the distance
     of the first corner from the middle of its wall [F] describe the faces.
     """
-    along = np.stack([-normal[:, 1], normal[:, 0]], 1)
-    offset = start_u_m - (points[:, 0, :2] * along).sum(1)
-    u = position[0] * along[:, 0].take(row) + position[1] * along[:, 1].take(row) + offset.take(row)
-    v = position[2]
-    column, floor = np.floor(u / _WINDOW_M), np.floor(v / _WINDOW_M)
-    du, dv = u - column * _WINDOW_M, v - floor * _WINDOW_M
-    top = points[:, 2, 2].take(row)
-    pane = (du > 0.75) & (du < 2.25) & (dv > 0.9) & (dv < 2.4) & (v < top - 0.5)
-    fade = np.clip(1.7 - depth_m / np.float32(50.0), 0.0, 1.0)
-    house = np.round(points[:, 2, 2] * 16).astype(np.int64).take(row)
-    return pane * fade, mixed(column.astype(np.int64) * 73 + floor.astype(np.int64) * 31 + house * 1009)
+    offset = start_u_m + points[:, 0, 0] * normal[:, 1] - points[:, 0, 1] * normal[:, 0]
+    u = position[1] * normal[:, 0].take(row) - position[0] * normal[:, 1].take(row) + offset.take(row)
+    column, floor = np.floor(u * np.float32(1.0 / _WINDOW_M)), np.floor(position[2] * np.float32(1.0 / _WINDOW_M))
+    du, dv = u - column * np.float32(_WINDOW_M), position[2] - floor * np.float32(_WINDOW_M)
+    top = points[:, 2, 2]
+    across, up = np.abs(du - np.float32(_WINDOW_M / 2)) < 0.75, np.abs(dv - np.float32(1.65)) < 0.75
+    pane = np.flatnonzero(across & up & (position[2] < (top - np.float32(0.5)).take(row)))
+    house = np.round(top * 16).astype(np.intp).take(row.take(pane))
+    window = column.take(pane).astype(np.intp) * 73 + floor.take(pane).astype(np.intp) * 31
+    return pane, window + house * 1009
 
 
 def head_lamp_light(x: Array, y: Array, z: Array | float) -> Array:

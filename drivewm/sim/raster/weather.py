@@ -9,7 +9,7 @@ from drivewm.datatypes import Array, Conditions, Weather
 from drivewm.sim.raster.light import Illumination
 from drivewm.sim.raster.optics import Optics
 
-_DROPS, _FLAKES = 46, 60
+_DROPS, _FLAKES = 40, 44
 
 
 def reflect(images: Array, wet_share: Array, optics: Optics, strength: float) -> None:
@@ -43,16 +43,17 @@ def particles(images: Array, conditions: Conditions, light: Illumination, t_s: f
     snow = conditions.weather == Weather.SNOW
     count = _FLAKES if snow else _DROPS
     size = rng.random((views, count)) ** 2
-    place = rng.random((views, count, 2)) * np.array([width, height]) * 16
+    place = rng.random((views, count, 2)) * np.array([width, height]) * 32
     colour = (light.haze_rgb + 26.0 * (1.0 if light.head_lamp < 0.9 else 2.0)) * (1.12 if snow else 1.0)
     for view in range(views):
-        mask = np.zeros((height, width), np.uint8)
+        mask = np.zeros((2 * height, 2 * width), np.uint8)
         for (x, y), s in zip(place[view].astype(int).tolist(), size[view].tolist(), strict=True):
             if snow:
-                radius = int((0.35 + 1.1 * s) * height / 64 * 16)
-                cv2.circle(mask, (x, y), radius, int(90 + 150 * s), -1, cv2.LINE_AA, 4)
+                radius = int((0.35 + 1.0 * s) * height / 64 * 32)
+                cv2.circle(mask, (x, y), radius, int(110 + 140 * s), -1, cv2.LINE_AA, 4)
             else:
-                long = int((2.0 + 9.0 * s) * height / 64 * 16)
-                cv2.line(mask, (x, y), (x + long // 7, y + long), int(40 + 80 * s), 1, cv2.LINE_AA, 4)
-        share = mask.astype(np.float32)[..., None] * np.float32(1.0 / 255.0)
+                long = int((2.0 + 9.0 * s) * height / 64 * 32)
+                cv2.line(mask, (x, y), (x + long // 7, y + long), int(60 + 110 * s), max(1, height // 64), cv2.LINE_AA, 4)
+        small = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
+        share = small.astype(np.float32)[..., None] * np.float32(1.0 / 255.0)
         images[view] += (colour - images[view]) * share
