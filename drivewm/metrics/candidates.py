@@ -134,6 +134,12 @@ def _contacts(ego: Array, t_s: Array, futures: Agents, state: WorldState) -> dic
         # A conflict counts when both ways of holding the motion lead to it: neither a curve nor a twitch makes one.
         relative = ours[b, m, q] - theirs[b, q, n]
         ttc = np.maximum(ttc, time_to_contact_s(centre[b, m, q], half_ego, pose[b, q, n], half, relative))
+    # The way to the next instant itself: whoever closes at 40 m/s is past the ego within one interval.
+    after = np.minimum(q + 1, len(t_s) - 1)
+    lasts = np.maximum(t_s[after] - t_s[q], 1e-6)
+    moved = centre[b, m, after, :2] - centre[b, m, q, :2] - pose[b, after, n, :2] + pose[b, q, n, :2]
+    swept = time_to_contact_s(centre[b, m, q], half_ego, pose[b, q, n], half, moved / lasts[:, None])
+    ttc = np.where(swept < lasts, 0.0, ttc)
     blameless = behind(ego[b, m, q, :3], pose[b, q, n, :2]) | (ego[b, m, q, 3] <= STANDING_MPS)
     # Whoever ran into the ego without its fault passes through it in these futures; what follows is no fault either.
     touch = ttc == 0

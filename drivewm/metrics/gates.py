@@ -14,6 +14,7 @@ from drivewm.metrics.series import HALF_EGO_M, STANDING_MPS, Judged, Series
 
 EDGE_M = 0.05  # how far a corner may stand beyond the drivable area
 LANE_MARGIN_M = 0.1  # a body this little beyond its lane still counts as inside
+SAME_DIRECTION_COS = np.cos(np.deg2rad(45.0))
 WRONG_WAY_WINDOW_S = 1.0
 WRONG_WAY_MILD_M, WRONG_WAY_M = 2.0, 6.0  # metres against traffic per window, nuPlan
 ROUTE_ASKS_M = 1.0  # this close to the route, the route itself leads against the lane
@@ -24,9 +25,10 @@ APPLICABLE_PROGRESS_M = 5.0  # a reference that moves less says nothing about pr
 def no_at_fault_collision(series: Series) -> Judged:
     """1 without, 0 with an at-fault collision, 0.5 when only things (barrier, cone, debris) were hit.
 
-    At fault as in nuPlan and NAVSIM: the ego moves, and the agent stands, or is met with the ego's front, or is touched
-    sideways while the ego is not wholly in one lane. Not at fault: hit while standing, or from behind. What overlaps at the
-    start does not count.
+    At fault after nuPlan and NAVSIM: the ego moves, and the agent stands, or is met with the ego's front, or is touched
+    sideways. Not at fault: hit while standing, from behind, or by traffic of its own direction that comes over while the ego
+    is wholly in one lane. nuPlan also excuses sideways contact with crossing traffic; then half a metre would decide whether
+    a pedestrian walked into was one's fault, so here it is. What overlaps at the start does not count.
     """
     value, events = 1.0, []
     for agent in np.flatnonzero(series.overlap.any(0)):
@@ -56,6 +58,8 @@ def _at_fault(series: Series, step: int, agent: int) -> bool:
     front = rear.copy()
     front[:2] += (EGO_SHAPE.rear_axle_to_centre_m + HALF_EGO_M[0]) * np.array([np.cos(rear[2]), np.sin(rear[2])])
     if bool(overlap(front, np.array([0.0, HALF_EGO_M[1]]), pose, half)):
+        return True
+    if np.cos(pose[2] - rear[2]) < SAME_DIRECTION_COS:
         return True
     corners = box_corners_xy(series.centre[step], 2 * HALF_EGO_M)
     return not LaneField.of(series.scene.road).within_one(corners, LANE_MARGIN_M)

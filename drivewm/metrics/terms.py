@@ -10,6 +10,7 @@ from drivewm.metrics.series import Judged, Series
 
 TTC_S = 1.0
 OFF_LANE_M, OFF_LANE_S = 0.5, 2.0  # EPDMS lane keeping: farther from the centre line than this, for longer than this
+NOTABLE = 0.95  # a graded term leaves evidence from here down
 OVERSPEED_MPS = 2.23  # nuPlan max_overspeed_value_threshold: five miles per hour over the whole drive give 0
 
 
@@ -28,7 +29,7 @@ def progress(series: Series) -> Judged:
     if series.reference_progress_m < APPLICABLE_PROGRESS_M:
         return Judged(None)
     value = min(1.0, series.progress_m / series.reference_progress_m)
-    return Judged(value, () if value >= 1.0 else (series.event("progress", len(series.t_s) - 1),))
+    return Judged(value, () if value > NOTABLE else (series.event("progress", len(series.t_s) - 1),))
 
 
 def comfort(series: Series) -> Judged:
@@ -53,7 +54,7 @@ def speed_limit(series: Series) -> Judged:
         return Judged(None)
     over = np.maximum(0.0, series.states.ego_speed_mps - limit)
     value = max(0.0, 1.0 - float(over.mean()) / OVERSPEED_MPS)
-    return Judged(value, () if value > 0.999 else (series.event("speed_limit", int(np.argmax(over > 0))),))
+    return Judged(value, () if value > NOTABLE else (series.event("speed_limit", int(np.argmax(over > 0))),))
 
 
 def lane_keeping(series: Series) -> Judged:

@@ -72,6 +72,19 @@ def test_a_side_touch_is_the_fault_of_who_leaves_the_lane() -> None:
     assert judged.gates["no_at_fault_collision"] == 0.0
 
 
+def test_who_crosses_and_is_met_sideways_is_not_excused() -> None:
+    """A pedestrian at 2 m/s from the right reaches the side of an ego that passes: the middle of the ego, not its front."""
+    walker = Actor(60.0, 2.0, category=AgentClass.PEDESTRIAN, size_lw_m=(0.5, 0.5))
+    place = scene([walker], speed_mps=10.0)
+    across = np.stack([np.full(401, 60.0), np.arange(401.0) - 100.0], -1)[None]
+    start_s = 100.0 - 0.5 * EGO_SHAPE.width_m - 0.25 - 2.0 * (60.0 - 20.0 - EGO_SHAPE.rear_axle_to_centre_m) / 10.0
+    scripts = replace(place.scripts, path_xy=across, start_s_m=np.array([start_s]))
+    judged = score(drive(replace(place, scripts=scripts), 0.0), reference_progress_m=100.0)
+    (hit,) = [event for event in judged.events if event.kind.startswith("collision")]
+    assert hit.kind == "collision" and hit.t_s == pytest.approx((60.0 - 20.0 - EGO_SHAPE.rear_axle_to_centre_m) / 10.0, abs=0.1)
+    assert judged.gates["no_at_fault_collision"] == 0.0
+
+
 def test_leaving_the_road_is_seen_when_the_first_corner_does() -> None:
     """Full right from y = 0: the front right corner crosses y = -1.75 m; its path is known in closed form."""
     judged = score(drive(scene(speed_mps=5.0), 0.0, -0.03), reference_progress_m=20.0)
