@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
+from drivewm import __version__, registry
 from drivewm.errors import InputError
+from drivewm.store import device_name, source_commit
 
 RUNS_VARIABLE = "DRIVEWM_RUNS"
 CONTENT = ("scenarios", "policies", "eval")
 
 
 def content_folder(kind: str) -> Path:
-    """The folder of "scenarios", "policies" or "eval": the workspace's own, else the one that came with drivewm.
+    """The folder of "scenarios", "policies" or "eval": that of the workspace (the current folder), else the shipped one."""
+    own = Path.cwd() / kind
+    return own if kind in CONTENT and own.is_dir() else shipped_content(kind)
 
-    The workspace is the current folder. An installed drivewm carries the content in the package, a source tree beside it.
-    """
+
+def shipped_content(kind: str) -> Path:
+    """The content that came with drivewm: an installed one carries it in the package, a source tree beside it."""
     if kind not in CONTENT:
         raise ValueError(f"content is one of {', '.join(CONTENT)}, not {kind!r}")
     package = Path(__file__).parent
-    for folder in (Path.cwd() / kind, package / "_catalog" / kind, package.parent / kind):
+    for folder in (package / "_catalog" / kind, package.parent / kind):
         if folder.is_dir():
             return folder
-    raise InputError(f"there is no {kind} folder here and none came with drivewm", hint="`drivewm init DIR` makes a workspace")
+    raise InputError(f"this installation carries no {kind}", file=package, hint="install drivewm again")
 
 
 def runs_root() -> Path:
@@ -44,3 +51,19 @@ def run_folder(kind: str, out: str | Path | None = None) -> Path:
     stem = f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     candidates = [stem, *(f"{stem}-{n}" for n in range(2, 100))]
     return next(path for path in (runs_root() / name for name in candidates) if not path.exists())
+
+
+def installation() -> dict[str, str | list[str]]:
+    """What is installed, by name: versions, plug-ins included, and where things are."""
+    versions = [f"{name} {version(name)}" for name in ("torch", "diffusers", "onnxruntime", "nuscenes-devkit", "mlflow")]
+    return {
+        "drivewm": f"{__version__} ({source_commit()})",
+        "python": platform.python_version(),
+        "libraries": versions,
+        "device": device_name(),
+        "policies": registry.names("drivewm.policies"),
+        "worlds": registry.names("drivewm.worlds"),
+        "scenarios": str(content_folder("scenarios")),
+        "suites": sorted(file.stem for file in (content_folder("eval") / "suites").glob("*.yaml")),
+        "runs": str(runs_root()),
+    }

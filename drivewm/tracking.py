@@ -20,7 +20,9 @@ from typing import Any, Self
 from drivewm.config import runs_root
 from drivewm.datatypes import Provenance, is_record
 from drivewm.errors import InputError
+from drivewm.store import read_json, write_json
 
+EXPERIMENT = "drivewm"
 LINEAGE = ("dataset", "autoencoder", "world", "suite", "scores", "teacher", "policy", "onnx")
 
 _PARAMS_PER_CALL, _METRICS_PER_CALL, _FLUSH_EVERY_S = 100, 500, 2.0
@@ -38,21 +40,46 @@ class Run:
         self.experiment, self.name, self.parent = experiment, name, parent
         self.uri = tracking_uri(uri)
         self.id = run_id or ""
+        self._note: Path | None = None
         self._pending: list[Any] = []
         self._flushed_s = time.monotonic()
+
+    @classmethod
+    def of_folder(cls, experiment: str, name: str, folder: str | Path, uri: str | None = None) -> Self:
+        """The run that a folder belongs to: work that goes on in the folder goes on in the same run."""
+        note, uri = Path(folder) / "mlflow.json", tracking_uri(uri)
+        known = read_json(note) if note.is_file() else {}
+        run_id = known.get("run_id") if isinstance(known, dict) and known.get("uri") == uri else None
+        run = cls(experiment, name, uri, run_id=run_id)
+        run._note = note
+        return run
 
     def __enter__(self) -> Self:
         _prepare()
         with _plain_errors(self.uri):
             self._client = _client(self.uri)
             experiment_id = _experiment_id(self._client, self.experiment, self.uri)
-            if self.id:
-                self._client.update_run(self.id, status="RUNNING")
-            else:
+            if self.id and not self._reopened():
+                self.id = ""
+            if not self.id:
                 tags = {"mlflow.parentRunId": self.parent} if self.parent else {}
                 self.id = str(self._client.create_run(experiment_id, run_name=self.name, tags=tags).info.run_id)
             self.artifact_uri = str(self._client.get_run(self.id).info.artifact_uri)
+        if self._note is not None:
+            write_json(self._note, {"run_id": self.id, "uri": self.uri})
         return self
+
+    def _reopened(self) -> bool:
+        """Whether the run to go on with is still in the store."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.update_run(self.id, status="RUNNING")
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        return True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         status = "FINISHED" if kind is None else "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED"
@@ -70,7 +97,8 @@ class Run:
         """Settings of the run; nested mappings and records become dotted names, long values are cut at 500 characters."""
         from mlflow.entities import Param
 
-        flat = [Param(name, str(value)[:500]) for name, value in _flat("", values)]
+        known = self._client.get_run(self.id).data.params  # MLflow keeps the first value of a resumed run and refuses another
+        flat = [Param(name, str(value)[:500]) for name, value in _flat("", values) if name not in known]
         with _plain_errors(self.uri):
             for start in range(0, len(flat), _PARAMS_PER_CALL):
                 self._client.log_batch(self.id, params=flat[start : start + _PARAMS_PER_CALL])

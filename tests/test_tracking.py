@@ -92,6 +92,18 @@ def test_a_resumed_run_goes_on_with_its_curve(runs_folder: Path) -> None:
     assert client(runs_folder).get_run(first.id).info.status == "FINISHED"
 
 
+def test_work_that_goes_on_in_a_folder_goes_on_in_its_run(runs_folder: Path, tmp_path: Path) -> None:
+    ids = []
+    for steps in (100, 200):
+        with Run.of_folder("train", "teacher", tmp_path) as run:
+            run.params({"steps": steps})
+            ids.append(run.id)
+    assert ids[0] == ids[1] and client(runs_folder).get_run(ids[0]).data.params == {"steps": "100"}
+    store.write_json(tmp_path / "mlflow.json", {"run_id": "0" * 32, "uri": tracking_uri()})
+    with Run.of_folder("train", "teacher", tmp_path) as run:
+        assert run.id not in ids, "a run that was deleted is begun anew"
+
+
 def test_a_failed_run_says_why(runs_folder: Path) -> None:
     with pytest.raises(InputError, match="too short"), Run("train", "x") as run:
         raise InputError("too short", file="a.yaml")

@@ -1,0 +1,116 @@
+"""Commands for data sets in nuScenes format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drivewm.cli.console import Json, Seed, Workers, finish, progress
+
+app = typer.Typer(help="Make, check and prepare data sets in nuScenes format.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(help="A nuScenes folder, ours or nuScenes itself.")]
+Version = Annotated[str | None, typer.Option("--version", help="Which tables, for example v1.0-mini; by default the only ones.")]
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the data set.")],
+    scenes: Annotated[int, typer.Option(help="Drives to make; a set can grow later.")] = 200,
+    seconds: Annotated[float, typer.Option(help="Length of each drive.")] = 12.0,
+    camera_hz: Annotated[float, typer.Option("--camera-hz", help="Frames per second.")] = 5.0,
+    height: Annotated[int, typer.Option(help="Pixels.")] = 64,
+    width: Annotated[int, typer.Option(help="Pixels.")] = 96,
+    seed: Seed = 0,
+    workers: Workers = 2,
+    as_json: Json = False,
+) -> None:
+    """Random drives in procedural towns as genuine nuScenes tables, images, map expansion and CAN bus. Resumes."""
+    from drivewm.data.synth import SynthOptions
+    from drivewm.data.synth import synth as make
+
+    options = SynthOptions(scenes, seconds, camera_hz, height, width, seed, workers)
+    with progress("driving", as_json) as report:
+        made = make(out, options, report)
+    shown = f"{made.scenes} drives, {made.images} images in {', '.join(map(str, made.roots))}"
+    finish(
+        as_json, {"folder": out, "roots": made.roots, "scenes": made.scenes, "frames": made.frames, "images": made.images}, shown
+    )
+
+
+@app.command()
+def check(
+    folder: Folder,
+    version: Version = None,
+    decode: Annotated[bool, typer.Option(help="Decode every image, not only look for it.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Validate a folder and name what is wrong or missing with file and token. Exit code 1 when something is wrong."""
+    from drivewm.data.check import check_folder
+
+    with progress("checking", as_json) as report:
+        found = check_folder(folder, version, decode=decode, progress=report)
+    problems = [": ".join(part for part in (p.file, p.place, p.reason) if part) for p in found.problems]
+    absent = [f"without {what}: {count}" for what, count in found.absent.items()]
+    counts = ", ".join(f"{count} {what}" for what, count in found.counts.items() if count)
+    verdict = "this folder is right" if found.ok else f"{len(problems)} problems are listed above"
+    finish(
+        as_json,
+        {"ok": found.ok, "problems": problems, "counts": found.counts, "absent": found.absent},
+        *problems,
+        counts,
+        *absent,
+        verdict,
+    )
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def stats(
+    folder: Folder,
+    split: Annotated[str | None, typer.Option(help="train, val, test, or a list of the devkit.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What is in a data set: hours, weather, light, road users, manners of driving."""
+    from dataclasses import fields
+
+    from rich.table import Table
+
+    from drivewm.data.stats import folder_stats
+
+    known = folder_stats(folder, split)
+    values = {field.name: getattr(known, field.name) for field in fields(known)}
+    table = Table(show_header=False, box=None)
+    for name, value in values.items():
+        text = ", ".join(f"{key} {count}" for key, count in value.items()) if isinstance(value, dict) else value
+        table.add_row(name.replace("_", " "), f"{text:.3g}" if isinstance(text, float) else str(text))
+    finish(as_json, values, table)
+
+
+@app.command()
+def encode(
+    folder: Folder,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the cache.")],
+    split: Annotated[str | None, typer.Option(help="train, val or test; by default everything.")] = None,
+    autoencoder: Annotated[
+        Path | None, typer.Option(help="Folder of a trained autoencoder; adds its latents, which `train worldmodel` needs.")
+    ] = None,
+    version: Version = None,
+    workers: Workers = 2,
+    as_json: Json = False,
+) -> None:
+    """Decode a data set once for training: frames, conditions, and latents when there is an autoencoder. Resumes."""
+    from drivewm.data.reader import NuScenesFolder
+    from drivewm.training.cache import encode_latents, pack
+    from drivewm.worldmodel.autoencoder import FrameCodec
+
+    codec = FrameCodec.load(autoencoder) if autoencoder else None
+    with progress("packing", as_json) as report:
+        scenes = pack(NuScenesFolder(folder, version), out, split, workers, report)
+    if codec is not None:
+        with progress("encoding", as_json) as report:
+            encode_latents(out, codec, report)
+    finish(as_json, {"cache": out, "scenes": scenes, "latents": codec is not None}, f"{scenes} scenes in {out}")

@@ -1,0 +1,135 @@
+"""Commands that let a policy drive and judge what it did."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from drivewm.cli.console import Json, Out, Policy, Seed, Workers, World, finish, progress
+from drivewm.cli.scenario import Scenarios, scenario_files
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(dream)
+    app.command()(score)
+    app.command()(replay)
+
+
+def dream(
+    scenarios: Scenarios,
+    policy: Policy = "teacher",
+    world: World = "dream",
+    index: Annotated[int, typer.Option("--draw", help="Which draw of each scenario.", min=0)] = 0,
+    reference: Annotated[bool, typer.Option(help="Show the same states in the exact world below.")] = False,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """A policy drives in a world; gives a film of all cameras with the view from above, and the drive itself."""
+    from drivewm.config import run_folder
+    from drivewm.evaluation.dream import dream as film
+    from drivewm.evaluation.worlds import load_world
+    from drivewm.policies.load import load_policy
+    from drivewm.scenarios.language import load_scenario
+    from drivewm.scenarios.sampling import draw_scene
+
+    files, folder = scenario_files(scenarios), run_folder("dream", out)
+    rows: list[dict[str, Any]] = []
+    driver, shown = load_policy(policy), load_world(world)
+    with progress("driving", as_json) as report:
+        for done, file in enumerate(files, start=1):
+            scene = draw_scene(load_scenario(file), index, seed)
+            made = film(scene, driver, shown, folder / f"{file.stem}-{index}.mp4", seed=seed, reference=reference)
+            judged = made.case.score
+            rows.append(
+                {"scene": scene.id, "film": made.film, "case": made.case_file, "valid": judged.valid, "total": judged.total}
+                | {"events": judged.events, "void_reasons": judged.void_reasons}
+            )
+            report(done, len(files), scene.id)
+    lines = [
+        f"{row['film']}  score {row['total']:.2f}" if row["valid"] else f"{row['film']}  void: {row['void_reasons']}"
+        for row in rows
+    ]
+    finish(as_json, {"policy": driver.spec.id, "world": shown.id, "drives": rows}, *lines)
+
+
+def score(
+    policy: Policy,
+    suite: Annotated[str, typer.Option("--suite", "-s", help="A name (see `drivewm info`) or a .yaml file.")] = "smoke",
+    world: World = "raster",
+    films: Annotated[bool, typer.Option(help="Keep a film of each drive.")] = False,
+    batch: Annotated[int, typer.Option(help="Scenes driven at once.", min=1)] = 8,
+    seed: Seed = 0,
+    workers: Workers = 1,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Drive a suite and judge it: score and pass rate with intervals, void drives beside them. Resumes; repeats nothing."""
+    from drivewm.config import runs_root
+    from drivewm.evaluation.score import ScoreOptions, score_suite
+    from drivewm.evaluation.suite import load_suite
+    from drivewm.evaluation.summary import table
+    from drivewm.tracking import EXPERIMENT, Run
+
+    chosen = load_suite(suite)
+    folder = out or runs_root() / f"score-{chosen.name}-{_word(policy)}-{_word(world)}"
+    options = ScoreOptions(seed, workers, batch, films)
+    with progress("driving", as_json) as report:
+        result = score_suite(policy, chosen, world, folder, options, report)
+    everything = result.summary.all
+    with Run.of_folder(EXPERIMENT, f"score {policy} on {chosen.name} in {world}", folder) as run:
+        run.params({"suite": result.suite, "policy": result.policy, "world": result.world, "seed": seed})
+        run.provenance(result.provenance)
+        means = {"score": everything.score, "passed": everything.passed}
+        run.metrics({name: mean.value for name, mean in means.items() if mean} | {"void_rate": everything.void_rate})
+        run.artifact(folder / "result.json")
+    values = {"policy": result.policy, "suite": result.suite, "world": result.world, "summary": result.summary, "folder": folder}
+    short = {
+        "score": everything.score,
+        "passed": everything.passed,
+        "drives": everything.drives,
+        "void_rate": everything.void_rate,
+    }
+    finish(
+        as_json,
+        values | short,
+        table(result.summary, f"{result.policy} on {result.suite} in {result.world}"),
+        str(folder / "result.json"),
+    )
+
+
+def replay(
+    cases: Annotated[list[Path], typer.Argument(help="Stored drives (.safetensors), or folders of them.")], as_json: Json = False
+) -> None:
+    """Judge stored drives again, without a policy, a world or a camera frame. Exit code 1 when a score is no longer the same."""
+    from drivewm.errors import InputError
+    from drivewm.evaluation.replay import replay as again
+
+    files = [file for path in cases for file in (sorted(path.rglob("*.safetensors")) if path.is_dir() else [path])]
+    if not files:
+        raise InputError("holds no stored drive", file=cases[0])
+    rows: list[dict[str, Any]] = []
+    changed = 0
+    with progress("judging", as_json) as report:
+        for done, file in enumerate(files, start=1):
+            seen = again(file)
+            changed += not seen.equal
+            rows.append({"case": file, "stored": seen.stored.score, "now": seen.now.score, "equal": seen.equal})
+            report(done, len(files))
+    lines = [f"{row['case']}  {row['stored'].total:.4f} -> {row['now'].total:.4f}" for row in rows if not row["equal"]]
+    finish(
+        as_json,
+        {"replayed": len(rows), "changed": changed, "cases": rows},
+        *lines,
+        f"{len(rows)} drives judged again, {changed} changed",
+    )
+    if changed:
+        raise typer.Exit(1)
+
+
+def _word(text: str) -> str:
+    """A name or path as one word for a folder name."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", Path(text).name) or "policy"

@@ -1,0 +1,147 @@
+"""Commands for scenario authors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drivewm.cli.console import Json, Out, Seed, finish, progress
+
+app = typer.Typer(help="Check, draw, preview and list scenarios.", no_args_is_help=True)
+
+Scenarios = Annotated[list[str], typer.Argument(help="Names (cut_in.motorway), files, or folders.", show_default=False)]
+
+
+def scenario_files(arguments: list[str]) -> list[Path]:
+    """Files behind names ("cut_in.motorway"), files and folders, in the order given; raises InputError for anything else."""
+    from drivewm.config import content_folder
+    from drivewm.errors import InputError, did_you_mean
+    from drivewm.scenarios.catalogue import find
+
+    out: list[Path] = []
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            found = find(path)
+            if not found:
+                raise InputError("holds no scenario", file=path)
+            out += found
+        elif path.suffix in (".yaml", ".yml"):
+            if not path.is_file():
+                raise InputError("does not exist", file=path)
+            out.append(path)
+        else:
+            known = {f"{file.parent.name}.{file.stem}": file for file in find(content_folder("scenarios"))}
+            if argument not in known:
+                hint = did_you_mean(argument, list(known)) or "`drivewm scenario list` shows all"
+                raise InputError(f"there is no scenario {argument!r}", hint=hint)
+            out.append(known[argument])
+    return out
+
+
+@app.command("list")
+def list_(
+    folder: Annotated[Path | None, typer.Argument(help="Folder to look in; by default the workspace's scenarios.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Bring the folder's README index and JSON Schema up to date.")] = False,
+    as_json: Json = False,
+) -> None:
+    """All scenarios with what they are about and what they map to."""
+    from rich.table import Table
+
+    from drivewm.scenarios.catalogue import find, write_index
+    from drivewm.scenarios.language import load_scenario
+
+    written = write_index(folder) if write else []
+    scenarios = [load_scenario(file) for file in find(folder)]
+    table = Table("name", "about", "maps to")
+    for one in scenarios:
+        table.add_row(one.name, one.about, "\n".join(one.maps_to))
+    rows = [
+        {"name": s.name, "family": s.family, "about": s.about, "maps_to": s.maps_to, "file": s.source.file} for s in scenarios
+    ]
+    total = f"{len(scenarios)} scenarios in {len({s.family for s in scenarios})} families"
+    finish(as_json, {"scenarios": rows, "written": written}, table, total, *(f"wrote {path}" for path in written))
+
+
+@app.command()
+def check(
+    scenarios: Scenarios,
+    draws: Annotated[int, typer.Option(help="Scenes to draw from each.", min=0)] = 20,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Read every file and draw scenes from it. Exit code 2 and one sentence for each file that is wrong."""
+    from drivewm.cli.console import complain
+    from drivewm.scenarios.catalogue import check as check_files
+
+    files, found = scenario_files(scenarios), []
+    with progress("checking", as_json) as report:
+        for done, file in enumerate(files, start=1):
+            found += list(check_files(file, draws, seed))
+            report(done, len(files), file.stem)
+    wrong = [str(one.error) for one in found if one.error]
+    for told in wrong:
+        complain(told)
+    refused = {one.scenario.name: one.rejections for one in found if one.scenario and one.rejections}
+    lines = [f"{name}: 'where' or placing turns {r.share:.0%} of draws away" for name, r in refused.items() if r.share > 0.5]
+    verdict = f"{len(files) - len(wrong)} of {len(files)} scenarios are right"
+    finish(as_json, {"checked": len(files), "draws": draws, "wrong": wrong, "rejections": refused}, *lines, verdict)
+    if wrong:
+        raise typer.Exit(2)
+
+
+@app.command()
+def draw(
+    scenario: Annotated[str, typer.Argument(help="Name or file.")],
+    count: Annotated[int, typer.Option("--count", "-n", help="Scenes to draw.", min=1)] = 1,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Concrete scenes from a scenario; with --out each is written as a self-contained JSON file."""
+    from rich.table import Table
+
+    from drivewm.scenarios.language import load_scenario
+    from drivewm.scenarios.sampling import draw_scene
+    from drivewm.store import content_hash, save_record
+
+    source = load_scenario(scenario_files([scenario])[0])
+    scenes = [draw_scene(source, index, seed) for index in range(count)]
+    files = [out / f"{source.name}-{seed}-{index}.json" for index in range(count)] if out else []
+    for file, scene in zip(files, scenes, strict=False):
+        save_record(file, scene)
+    table = Table("scene", *source.parameters, "road users", title=source.about, title_justify="left")
+    for scene in scenes:
+        values = [
+            f"{v:.3g}" if isinstance(v, float) else str(v) for v in (scene.parameters.get(name, "") for name in source.parameters)
+        ]
+        table.add_row(scene.id, *values, str(int(scene.start.agents.valid.sum())))
+    rows = [{"id": s.id, "hash": content_hash(s), "parameters": s.parameters} for s in scenes]
+    finish(as_json, {"scenes": rows, "files": files}, table, *map(str, files))
+
+
+@app.command()
+def preview(
+    scenarios: Scenarios,
+    index: Annotated[int, typer.Option("--draw", help="Which draw.", min=0)] = 0,
+    driver: Annotated[str, typer.Option(help="expert, or constant_velocity to see the conflict unsolved.")] = "expert",
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """A film within seconds: from above and through the front camera, rendered by the exact world."""
+    from drivewm.config import run_folder
+    from drivewm.evaluation.preview import preview as film
+    from drivewm.scenarios.language import load_scenario
+    from drivewm.scenarios.sampling import draw_scene
+
+    files, folder, made = scenario_files(scenarios), run_folder("preview", out), []
+    with progress("filming", as_json) as report:
+        for done, file in enumerate(files, start=1):
+            scenario = load_scenario(file)
+            shown = film(draw_scene(scenario, index, seed), folder / f"{scenario.name}-{index}.mp4", driver=driver, seed=seed)
+            made.append({"film": shown.film, "strip": shown.strip, "score": shown.case.score.total})
+            report(done, len(files), scenario.name)
+    finish(as_json, {"films": made}, *(str(entry["film"]) for entry in made))
