@@ -1,8 +1,8 @@
 """Places to drive in. `build_road` makes one from a kind and options; lanes never depend on chance, decoration does.
 
-Right-hand traffic. Ego approaches along +x in lane ``main.0`` (rightmost; ``main.1`` is left of it); y = 0 is the line between the
-directions of travel. Straight and curve start at x = 0; in every other kind the point of interest (junction centre, crosswalk,
-nose of the ramp, start of the works) is the origin.
+Right-hand traffic. Ego approaches along +x in lane ``main.0`` (rightmost; ``main.1`` is left of it); y = 0 is the line between
+the directions of travel. Straight and curve start at x = 0; in every other kind the point of interest (junction centre,
+crosswalk, nose of the ramp, start of the works) is the origin.
 """
 
 from __future__ import annotations

@@ -114,4 +114,6 @@ def polygons_xy(shape: BaseGeometry, tolerance_m: float = 0.02) -> tuple[Array, 
 def lines_xy(shape: BaseGeometry, tolerance_m: float = 0.02) -> list[Array]:
     """The line strings in a shape."""
     parts = list(shape.geoms) if hasattr(shape, "geoms") else [shape]
-    return [np.asarray(p.simplify(tolerance_m).coords, np.float64)[:, :2] for p in parts if p.length > 0.5 and hasattr(p, "coords")]
+    return [
+        np.asarray(p.simplify(tolerance_m).coords, np.float64)[:, :2] for p in parts if p.length > 0.5 and hasattr(p, "coords")
+    ]

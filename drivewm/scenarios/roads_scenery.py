@@ -38,9 +38,7 @@ def furnish(plan: Plan, options: RoadOptions, rng: np.random.Generator) -> RoadM
     )
 
 
-def _edges(
-    paved: BaseGeometry, caps: BaseGeometry, plan: Plan, options: RoadOptions
-) -> tuple[tuple[Array, ...], list[Marking]]:
+def _edges(paved: BaseGeometry, caps: BaseGeometry, plan: Plan, options: RoadOptions) -> tuple[tuple[Array, ...], list[Marking]]:
     """Sidewalks with kerbs in town, painted edge lines elsewhere."""
     kerbs = [Marking(line, "kerb", 0.25) for island in plan.islands for line in lines_xy(island.exterior)]
     if options.surroundings == "town":

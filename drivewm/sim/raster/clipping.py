@@ -37,7 +37,7 @@ def clip_rings_near(points: Array, following: Array, polygon: Array) -> tuple[Ar
 
 def corners(pixels: Array) -> Array:
     """Sample coordinates as the fixed-point integers that cv2 takes."""
-    return np.rint(pixels * (1 << SHIFT)).astype(np.int32)
+    return np.asarray(np.rint(pixels * (1 << SHIFT)), np.int32)
 
 
 def in_image(pixels: Array, size: tuple[int, int]) -> Array:

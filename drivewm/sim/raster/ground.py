@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -45,8 +46,9 @@ def ground_of(road: RoadMap) -> Ground:
     layers = ((road.drivable, ROAD), (road.sidewalks, SIDEWALK), (road.crosswalks, CROSSWALK))
     rings = [(np.asarray(ring, np.float64), surface) for polygons, surface in layers for ring in polygons]
     start = np.cumsum([0] + [len(ring) for ring, _ in rings])
-    following = [np.roll(np.arange(a, b), -1) for a, b in zip(start[:-1], start[1:], strict=True)]
-    kerbs, paint = [], []
+    following = [np.roll(np.arange(a, b), -1) for a, b in pairwise(start)]
+    kerbs: list[Array] = []
+    paint: list[Array] = []
     for marking in road.markings:
         (kerbs if marking.kind == "kerb" else paint).extend(_strokes(marking))
     stripes = [stripe for polygon in road.crosswalks for stripe in _stripes(polygon)]
@@ -75,7 +77,7 @@ def _strokes(marking: Marking) -> list[Array]:
     else:
         pieces = max(1, int(np.ceil(total / _PIECE_M)))
         cuts = np.linspace(0.0, total, pieces + 1)
-        lines = [part_of(xy, a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        lines = [part_of(xy, a, b) for a, b in pairwise(cuts)]
     quads = []
     for line in lines:
         right, left = offset_line(line, -marking.width_m / 2.0), offset_line(line, marking.width_m / 2.0)
@@ -146,7 +148,7 @@ def _to_ego_xy(xy_world: Array, ego_xy_yaw_world: Array) -> Array:
     x, y, yaw = ego_xy_yaw_world
     cos, sin = np.cos(yaw), np.sin(yaw)
     dx, dy = xy_world[..., 0] - x, xy_world[..., 1] - y
-    return np.stack([cos * dx + sin * dy, cos * dy - sin * dx], -1).astype(np.float32)
+    return np.asarray(np.stack([cos * dx + sin * dy, cos * dy - sin * dx], -1), np.float32)
 
 
 def _camera_points(xy_ego: Array, optics: Optics, view: int) -> Array:

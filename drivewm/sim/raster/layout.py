@@ -41,4 +41,4 @@ def layout(road: RoadMap, state: WorldState, rig: CameraRig) -> Layout:
 def log_depth(depth_m: Array) -> Array:
     """uint8 code of depths in metres."""
     code = np.log1p(depth_m) * np.float32(255.0 / np.log1p(LOG_DEPTH_RANGE_M))
-    return np.minimum(np.rint(code), 255.0).astype(np.uint8)
+    return np.asarray(np.minimum(np.rint(code), 255.0), np.uint8)

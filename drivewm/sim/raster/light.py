@@ -55,8 +55,11 @@ _BY_LIGHT = {
 }  # fmt: skip
 _BRIGHTNESS = {Light.DAY: 1.0, Light.LOW_SUN: 0.85, Light.DUSK: 0.42, Light.NIGHT: 0.16}
 _TINT = {
-    Light.DAY: _rgb(1, 1, 1), Light.LOW_SUN: _rgb(1.12, 1.0, 0.84), Light.DUSK: _rgb(1.04, 0.92, 1.04), Light.NIGHT: _rgb(0.9, 0.95, 1.2)
-}  # fmt: skip
+    Light.DAY: _rgb(1, 1, 1),
+    Light.LOW_SUN: _rgb(1.12, 1.0, 0.84),
+    Light.DUSK: _rgb(1.04, 0.92, 1.04),
+    Light.NIGHT: _rgb(0.9, 0.95, 1.2),
+}
 # weather: sky, share of sun left, share of ambient left, haze distance
 _BY_WEATHER = {
     Weather.RAIN: (_rgb(146, 154, 164), 0.06, 1.06, 150.0),
@@ -89,10 +92,11 @@ def illumination(conditions: Conditions) -> Illumination:
     )
 
 
+# sky, terrain, road, sidewalk, crosswalk, kerb, stripe, paint
 _GROUND_RGB = np.zeros((SURFACES, 3), np.float32)
 _GROUND_RGB[1:] = [
     (98, 126, 66), (98, 99, 102), (172, 166, 158), (98, 99, 102), (196, 194, 188), (240, 240, 236), (244, 244, 240)
-]  # terrain, road, sidewalk, crosswalk, kerb, stripe, paint
+]  # fmt: skip
 _SNOW_RGB = np.zeros((SURFACES, 3), np.float32)
 _SNOW_RGB[1:] = [
     (238, 242, 248), (140, 144, 150), (220, 224, 230), (140, 144, 150), (204, 208, 214), (226, 230, 234), (228, 230, 234)

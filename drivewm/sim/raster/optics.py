@@ -10,6 +10,7 @@ import numpy as np
 from drivewm.datatypes import Array, CameraRig
 
 FAR_M = 1000.0
+_REMEMBERED = 8
 _prepared: OrderedDict[tuple[int, int], tuple[CameraRig, Optics]] = OrderedDict()
 
 
@@ -37,12 +38,13 @@ class Optics:
 
 def prepare(rig: CameraRig, scale: int) -> Optics:
     """The optics of a rig on ``scale`` x finer samples; remembered for the rigs used last."""
-    key = (id(rig), scale)
-    if key not in _prepared:
-        _prepared[key] = (rig, _compute(rig, scale))  # keeps the rig alive, so that its id stays its own
-        if len(_prepared) > 8:
+    entry = _prepared.get((id(rig), scale))
+    if entry is None:
+        entry = (rig, _compute(rig, scale))
+        _prepared[id(rig), scale] = entry  # keeps the rig alive, so that its id stays its own
+        if len(_prepared) > _REMEMBERED:
             _prepared.popitem(last=False)
-    return _prepared[key][1]
+    return entry[1]
 
 
 def _compute(rig: CameraRig, scale: int) -> Optics:
@@ -64,8 +66,8 @@ def _compute(rig: CameraRig, scale: int) -> Optics:
     edge = np.maximum(centre[:, 0], width - centre[:, 0]) / focal[:, 0]
     axis = ego_from_camera[:, :, 2]
     return Optics(
-        np.ascontiguousarray(ego_from_camera.transpose(0, 2, 1), np.float32), position.astype(np.float32), focal.astype(np.float32),
-        centre.astype(np.float32), (height, width), scale, np.arctan(edge).astype(np.float32),
+        np.ascontiguousarray(ego_from_camera.transpose(0, 2, 1), np.float32), position.astype(np.float32),
+        focal.astype(np.float32), centre.astype(np.float32), (height, width), scale, np.arctan(edge).astype(np.float32),
         np.arctan2(axis[:, 1], axis[:, 0]).astype(np.float32), ray_xy, ray_ego,
         np.ascontiguousarray(ray_ego.reshape(-1, 3).T), depth.astype(np.float32), below,
         ground[..., 0].astype(np.float32).reshape(-1), ground[..., 1].astype(np.float32).reshape(-1),

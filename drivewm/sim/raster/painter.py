@@ -69,11 +69,11 @@ def _candidates(faces: Faces, normal: Array, optics: Optics, view: int) -> Array
     visible = (bearing < optics.half_fov_rad[view] + reach) | (distance < faces.radius_m + 1.0)
     index = np.flatnonzero(visible[faces.group])
     facing = (normal[index] * (optics.position[view] - faces.points[index, 0])).sum(1) > 0.0
-    return index[facing | faces.two_sided[index]]
+    return np.asarray(index[facing | faces.two_sided[index]])
 
 
 def _polygons(camera: Array, whole: Array, cut: Array, optics: Optics, view: int) -> tuple[list[Array], Array, Array]:
-    """Corner coordinates of the faces inside the image, which of the given faces they are, and their nearest and farthest depth."""
+    """Corners of the faces inside the image, which of the given faces they are, and their nearest and farthest depth."""
     whole_at, cut_at = np.flatnonzero(whole), np.flatnonzero(cut)
     polygons: list[Array] = []
     kept, limits = [], []
@@ -105,7 +105,7 @@ def _planes(normal_ego: Array, point_camera: Array, limits: Array, camera_from_e
 
 
 def depth_of(painted: Painted, optics: Optics) -> tuple[Array, Array, Array]:
-    """Depth float32 [V, H, W] along the optical axis, the flat indices of samples that show faces, and which face row they show."""
+    """Depth float32 [V, H, W] along the optical axis, flat indices of the samples that show faces, and the face row they show."""
     depth = optics.ground_depth_m.copy()
     flat = painted.surface.reshape(-1)
     at = np.flatnonzero(flat >= SURFACES)

@@ -11,7 +11,7 @@ from drivewm.sim.raster.faces import Faces, joined_faces
 from drivewm.sim.raster.ground import Ground, ground_of
 from drivewm.sim.raster.scenery import RANGE_M, Trees, building_faces, signal_faces, tree_faces, trees_of
 
-_REMEMBERED = 128
+_REMEMBERED = 512
 _prepared: OrderedDict[int, tuple[RoadMap, Place]] = OrderedDict()
 
 
@@ -36,9 +36,10 @@ class Place:
 
 def place_of(road: RoadMap) -> Place:
     """The prepared place of a map; remembered for the maps used last."""
-    key = id(road)
-    if key not in _prepared:
-        _prepared[key] = (road, Place(road, ground_of(road), building_faces(road), trees_of(road)))  # keeps the id alive
+    entry = _prepared.get(id(road))
+    if entry is None:
+        entry = (road, Place(road, ground_of(road), building_faces(road), trees_of(road)))
+        _prepared[id(road)] = entry  # keeps the map alive, so that its id stays its own
         if len(_prepared) > _REMEMBERED:
             _prepared.popitem(last=False)
-    return _prepared[key][1]
+    return entry[1]

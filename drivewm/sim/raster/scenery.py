@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,7 +29,10 @@ def building_faces(road: RoadMap) -> Faces:
         eaves = size[2] * 0.62 if gabled else size[2]
         parts = [(_panels(size[:2], eaves), wall, Texture.WINDOWS)]
         if gabled:
-            parts += [(_gables(size[:2], eaves, size[2]), wall, Texture.PLAIN), (_roof(size[:2], eaves, size[2]), roof, Texture.PLAIN)]
+            parts += [
+                (_gables(size[:2], eaves, size[2]), wall, Texture.PLAIN),
+                (_roof(size[:2], eaves, size[2]), roof, Texture.PLAIN),
+            ]
         for quads, colour, kind in parts:
             along = _along_wall(quads)
             quads[..., :2] = rotate_xy(quads[..., :2], pose[2]) + pose[:2]
@@ -70,7 +74,7 @@ def _panels(size_lw_m: Array, height_m: float) -> Array:
     quads = []
     for total, depth, turn in ((length, width, 0), (width, length, 1), (length, width, 2), (width, length, 3)):
         cuts = _cuts(total)
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+        for a, b in pairwise(cuts):
             quad = np.array([[b, depth / 2, 0], [a, depth / 2, 0], [a, depth / 2, height_m], [b, depth / 2, height_m]])
             quad[:, :2] = rotate_xy(quad[:, :2], turn * np.pi / 2)
             quads.append(quad)
@@ -88,7 +92,7 @@ def _gables(size_lw_m: Array, eaves_m: float, ridge_m: float) -> Array:
 def _roof(size_lw_m: Array, eaves_m: float, ridge_m: float) -> Array:
     length, width = size_lw_m
     quads = []
-    for a, b in zip(_cuts(length)[:-1], _cuts(length)[1:], strict=True):
+    for a, b in pairwise(_cuts(length)):
         side = width / 2 + 0.4
         quads.append([[b, side, eaves_m - 0.2], [a, side, eaves_m - 0.2], [a, 0.0, ridge_m], [b, 0.0, ridge_m]])
         quads.append([[a, -side, eaves_m - 0.2], [b, -side, eaves_m - 0.2], [b, 0.0, ridge_m], [a, 0.0, ridge_m]])
@@ -149,7 +153,13 @@ _LOBES = (
     _oval(-0.15, 0.58, 0.19, 0.20), _oval(0.15, 0.58, 0.19, 0.20), _oval(0.0, 0.72, 0.24, 0.27),
     _oval(0.09, 0.70, 0.14, 0.14), _oval(-0.04, 0.84, 0.14, 0.12),
 )  # fmt: skip
-_LAYERS = (_skirt(0.14, 0.62, 0.27), _skirt(0.14, 0.62, 0.25), _skirt(0.36, 0.82, 0.21), _skirt(0.58, 1.0, 0.15), _skirt(0.72, 1.0, 0.10))
+_LAYERS = (
+    _skirt(0.14, 0.62, 0.27),
+    _skirt(0.14, 0.62, 0.25),
+    _skirt(0.36, 0.82, 0.21),
+    _skirt(0.58, 1.0, 0.15),
+    _skirt(0.72, 1.0, 0.10),
+)
 _LOBE_LIGHT = (0.76, 0.82, 0.90, 1.04, 1.10)
 
 
@@ -176,14 +186,17 @@ def signal_faces(road: RoadMap, state: WorldState, *, plain: bool) -> Faces:
             continue
         yaw = float(wrap_angle_rad(signal.xy_yaw_world[2] + np.pi - state.ego_xy_yaw_world[2]))  # x of the head faces traffic
         shown = int(state.signal[i])
-        boxes = [(box_faces((-0.08, 0.08), (-0.08, 0.08), (0.0, 2.5)), POLE_RGB, SemanticClass.POLE, 0.0)]
+        boxes: list[tuple[Array, Array, int, float]] = [
+            (box_faces((-0.08, 0.08), (-0.08, 0.08), (0.0, 2.5)), POLE_RGB, SemanticClass.POLE, 0.0)
+        ]
         lit_label = SemanticClass.SIGNAL_RED + shown
         head = box_faces((-0.2, 0.2), (-0.36, 0.36), (2.4, 4.2))
         boxes.append((head, LAMP_RGB[shown] if plain else HOUSING_RGB, lit_label if plain else SemanticClass.POLE, 0.0))
         for j in range(3) if not plain else ():
             lamp = _lamp(3.9 - 0.6 * j)
             lit = j == shown
-            boxes.append((lamp, LAMP_RGB[j] * (1.0 if lit else 0.2), lit_label if lit else SemanticClass.POLE, 1.0 if lit else 0.0))
+            looks = (LAMP_RGB[j], lit_label, 1.0) if lit else (LAMP_RGB[j] * 0.2, SemanticClass.POLE, 0.0)
+            boxes.append((lamp, *looks))
         for quads, colour, kind, shine in boxes:
             quads = padded(np.array(quads))
             quads[..., :2] = rotate_xy(quads[..., :2], yaw) + xy
@@ -200,4 +213,4 @@ def signal_faces(road: RoadMap, state: WorldState, *, plain: bool) -> Faces:
 
 def _lamp(z: float) -> Array:
     angle = np.arange(CORNERS) * (2 * np.pi / CORNERS) + np.pi / 8
-    return np.stack([np.full(CORNERS, 0.22), 0.27 * np.cos(angle), z + 0.27 * np.sin(angle)], 1)[None]
+    return np.asarray(np.stack([np.full(CORNERS, 0.22), 0.27 * np.cos(angle), z + 0.27 * np.sin(angle)], 1)[None])

@@ -1,4 +1,4 @@
-"""From surfaces to colours: light, texture, shadow and haze per sample, then pixels, then what happens in the air and the lens."""
+"""From surfaces to colours: light, texture, shadow and haze per sample, then pixels, then what happens in air and lens."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
 """Bodies of the nine agent classes, built from boxes and discs in the metres of a typical member of the class.
 
-A part's colour is ``own RGB + share * paint``. ``lamp`` marks what may shine: 1 head lamp, 2 tail lamp. ``swing`` is how far a
-corner moves forward at the extreme of a step. Long bodies have several parts, which are sorted by depth like objects of their own.
+A face's colour is ``own RGB + share * paint``. ``lamp`` marks what may shine: 1 head lamp, 2 tail lamp. ``swing`` is how far
+a corner moves forward at the extreme of a step. Long bodies have several parts, sorted by depth like objects of their own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -57,8 +58,11 @@ def box_faces(
     tx, i = top_x or x, top_inset_m
     low = {"fl": (x[1], y[1], z[0]), "fr": (x[1], y[0], z[0]), "bl": (x[0], y[1], z[0]), "br": (x[0], y[0], z[0])}
     top = {
-        "fl": (tx[1], y[1] - i, z[1]), "fr": (tx[1], y[0] + i, z[1]), "bl": (tx[0], y[1] - i, z[1]), "br": (tx[0], y[0] + i, z[1]),
-    }  # fmt: skip
+        "fl": (tx[1], y[1] - i, z[1]),
+        "fr": (tx[1], y[0] + i, z[1]),
+        "bl": (tx[0], y[1] - i, z[1]),
+        "br": (tx[0], y[0] + i, z[1]),
+    }
     ends = {"front": ("fr", "fl"), "left": ("fl", "bl"), "back": ("bl", "br"), "right": ("br", "fr")}
     quads = []
     for side in sides:
@@ -168,8 +172,8 @@ def _bus() -> Body:
             panes = box_faces((begin, begin + 1.6), (-half - 0.01, half + 0.01), (1.45, 2.7), sides=("left", "right"))
             body = body.with_faces(panes, rgb=GLASS, part=part)
     body = _with_wheels(_with_wheels(body, (-2.8,), half, 0.5), (3.4,), half, 0.5, part=2)
-    for x, side, part in ((-5.52, "back", 0), (5.52, "front", 2)):
-        pane = box_faces((min(x, 0.0), max(x, 0.0)), (-half + 0.15, half - 0.15), (1.25, 2.75), sides=(side,))
+    for side, part in (("back", 0), ("front", 2)):
+        pane = box_faces((-5.52, 5.52), (-half + 0.15, half - 0.15), (1.25, 2.75), sides=(side,))
         body = body.with_faces(pane, rgb=GLASS, part=part)
     sign = box_faces((0.0, 5.53), (-0.8, 0.8), (2.8, 3.05), sides=("front",))
     body = body.with_faces(sign, rgb=(250.0, 190.0, 60.0), part=2)
@@ -202,7 +206,7 @@ def _two_wheeler(length: float, wheel_radius_m: float, seat_m: float, *, motor: 
             spokes = disc_y(x, side, wheel_radius_m, wheel_radius_m * rim, facing_left=side > 0)
             body = body.with_faces(spokes, rgb=(128.0, 130.0, 132.0))
         body = body.with_box((x - wheel_radius_m, x + wheel_radius_m), (-tyre, tyre), (0.02, 2 * wheel_radius_m - 0.02), rgb=TYRE)
-        body = replace(body, **_without_sides(body))
+        body = _without_sides(body)
     frame = (0.25, seat_m - 0.05) if motor else (seat_m - 0.35, seat_m - 0.18)
     thick = 0.16 if motor else 0.03
     body = body.with_box((-reach, reach), (-thick, thick), frame, paint_share=1.0)
@@ -211,14 +215,16 @@ def _two_wheeler(length: float, wheel_radius_m: float, seat_m: float, *, motor: 
     body = _with_rider(body, -0.3, seat_m, helmet=motor)
     head = box_faces((0.0, reach), (-0.1, 0.1), (seat_m - 0.1, seat_m + 0.1), sides=("front",))
     tail = box_faces((-reach - (0.2 if motor else 0.0), 0.0), (-0.1, 0.1), (seat_m - 0.25, seat_m - 0.08), sides=("back",))
-    return body.with_faces(head, rgb=(232.0, 232.0, 220.0), lamp=HEAD_LAMP).with_faces(tail, rgb=(150.0, 22.0, 22.0), lamp=TAIL_LAMP)
+    body = body.with_faces(head, rgb=(232.0, 232.0, 220.0), lamp=HEAD_LAMP)
+    return body.with_faces(tail, rgb=(150.0, 22.0, 22.0), lamp=TAIL_LAMP)
 
 
-def _without_sides(body: Body) -> dict[str, Array]:
+def _without_sides(body: Body) -> Body:
     """The body without the left and right faces of the box added last, so that a tyre seen edge-on does not fill its wheel."""
     keep = np.ones(len(body.points), bool)
     keep[[-4, -2]] = False  # order of box faces: front, left, back, right, top
-    return {f.name: getattr(body, f.name)[keep] for f in fields(body)[1:]}
+    kept: dict[str, Any] = {f.name: getattr(body, f.name)[keep] for f in fields(body)[1:]}
+    return replace(body, **kept)
 
 
 def _pedestrian() -> Body:
@@ -250,7 +256,8 @@ def _barrier() -> Body:
 
 def _cone() -> Body:
     body = Body((0.4, 0.4, 0.75)).with_box((-0.2, 0.2), (-0.2, 0.2), (0.0, 0.05), rgb=(60.0, 60.0, 60.0))
-    for low, high, rgb in ((0.05, 0.32, (240.0, 96.0, 28.0)), (0.32, 0.5, (244.0, 244.0, 240.0)), (0.5, 0.75, (240.0, 96.0, 28.0))):
+    orange, white = (240.0, 96.0, 28.0), (244.0, 244.0, 240.0)
+    for low, high, rgb in ((0.05, 0.32, orange), (0.32, 0.5, white), (0.5, 0.75, orange)):
         wide, narrow = 0.16 * (1 - low / 0.85), 0.16 * (1 - high / 0.85)
         part = box_faces((-wide, wide), (-wide, wide), (low, high), top_x=(-narrow, narrow), top_inset_m=wide - narrow)
         body = body.with_faces(part, rgb=rgb)
@@ -259,7 +266,8 @@ def _cone() -> Body:
 
 def _debris() -> Body:
     body = Body((0.8, 0.6, 0.4)).with_box((-0.4, 0.2), (-0.3, 0.22), (0.0, 0.28), rgb=(122.0, 92.0, 60.0))
-    return body.with_faces(box_faces((-0.1, 0.4), (-0.2, 0.3), (0.0, 0.4), top_x=(0.0, 0.3), top_inset_m=0.08), rgb=(86.0, 68.0, 50.0))
+    lump = box_faces((-0.1, 0.4), (-0.2, 0.3), (0.0, 0.4), top_x=(0.0, 0.3), top_inset_m=0.08)
+    return body.with_faces(lump, rgb=(86.0, 68.0, 50.0))
 
 
 @cache

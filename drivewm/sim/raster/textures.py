@@ -31,7 +31,7 @@ def _noise() -> Array:
         step = _TILE // cells
         large = cv2.resize(wrapped, None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
         total += weight * large[step : step + _TILE, step : step + _TILE]
-    return (total / np.abs(total).max()).reshape(-1)
+    return np.asarray((total / np.abs(total).max()).reshape(-1), np.float32)
 
 
 def ground_grain(surface: Array, at: Array, optics: Optics, ego_xy_yaw_world: Array) -> Array:

@@ -31,7 +31,8 @@ def bloom(images: Array, shine: Array) -> None:
     for view in range(len(images)):
         if shine[view].any():
             bright = images[view] * shine[view][..., None]
-            images[view] += 0.55 * cv2.GaussianBlur(bright, (0, 0), height / 42.0) + 0.35 * cv2.GaussianBlur(bright, (0, 0), height / 14.0)
+            for strength, spread in ((0.55, height / 42.0), (0.35, height / 14.0)):
+                images[view] += strength * cv2.GaussianBlur(bright, (0, 0), spread)
 
 
 def particles(images: Array, conditions: Conditions, light: Illumination, t_s: float, seed: int) -> None:
