@@ -43,8 +43,14 @@ def _passing_car(stage: Stage, rng: np.random.Generator) -> Row | None:
     body = BODIES["car" if rng.random() < 0.8 else "van"]
     size, index = varied_size_lwh_m(body, rng), rng.random()
     document = stage.document
-    others = document.actors.values()
-    in_plot = any(a.from_ or a.meet or a.lane not in (None, "same", "left", "right") or any(s.speed is None for s in a.steps) for a in others)
+    # Whoever crosses, meets or swerves needs the other side of the road for itself.
+    in_plot = any(
+        actor.from_
+        or actor.meet
+        or actor.lane not in (None, "same", "left", "right")
+        or any(s.speed is None for s in actor.steps)
+        for actor in document.actors.values()
+    )
     oncoming = [lane for lane in stage.road.lanes if lane.id.startswith("oncoming.") and ">" not in lane.id]
     if in_plot or not oncoming or document.road.kind in JUNCTIONS:
         return None

@@ -100,9 +100,9 @@ def _value(raw: Any) -> Value:
     if isinstance(raw, int | float):
         raw = str(raw)
     if not isinstance(raw, str) or not raw.strip():
-        raise QuantityError(f"{raw!r} is not a value", "write a range like '[30 .. 60] km/h', a list, or weights like {clear: 3, rain: 1}")
+        raise QuantityError(f"{raw!r} is not a value", "write '[30 .. 60] km/h', a list, or weights like {clear: 3, rain: 1}")
     if references(raw):
-        raise QuantityError(f"{raw!r} mentions another parameter", "parameters are independent; relate them under 'where' or where they are used")
+        raise QuantityError(f"{raw!r} mentions another parameter", "relate parameters under 'where' or where they are used")
     return evaluate(raw) if re.match(r"^\s*[-+(.\d]", raw) else raw.strip()
 
 
@@ -116,7 +116,7 @@ def _quantity(raw: Any) -> Quantity:
 def _uniform(raw: Any) -> Uniform:
     match = _RANGE.match(raw) if isinstance(raw, str) else None
     if match is None:
-        raise QuantityError(f"{raw!r} is not a range", "write it like \"[30 .. 60] km/h\"")
+        raise QuantityError(f"{raw!r} is not a range", 'write it like "[30 .. 60] km/h"')
     unit = match["unit"].strip()
     if unit and unit not in UNITS:
         evaluate(f"1 {unit}")  # raises with a hint about the unit

@@ -20,7 +20,8 @@ from drivewm.scenarios.schema import Document
 from drivewm.scenarios.source import Path_, Source, read_source
 
 _LITERAL_KEYS = ("name", "about", "family", "maps_to", "vary", "where")  # taken as written, not resolved
-TRIES = 1000
+TRIES = 1000  # draws of the parameters before the constraints are called impossible
+TRIALS = 12
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,10 @@ def scenario_from(source: Source) -> Scenario:
     for parameter in parameters:
         if parameter not in used:
             raise source.error(f"parameter ${parameter} is never used", ("vary", parameter), "use it as a value or leave it out")
-    # A few concrete documents show whether every word and unit is right, for each choice that the parameters offer.
+    # A few concrete documents show whether every word and unit is right.
     rng = np.random.default_rng(0)
-    seen: set[tuple[str, ...]] = set()
-    for _ in range(8 if parameters else 1):
-        values = draw_parameters(scenario, rng)
-        seen.add(tuple(str(v) for v in values.values() if not isinstance(v, Quantity)))
-        resolve(scenario, values)
+    for _ in range(TRIALS if parameters else 1):
+        resolve(scenario, draw_parameters(scenario, rng))
     return scenario
 
 
@@ -92,8 +90,9 @@ def draw_parameters(
         text = scenario.constraints[broken]
         counts[text] = counts.get(text, 0) + 1
     worst = max(counts, key=lambda text: counts[text])
+    reason = f"'where' leaves nothing: none of {TRIES} draws passes, {counts[worst]} fail {worst!r}"
     place = ("where", scenario.constraints.index(worst))
-    raise scenario.source.error(f"'where' leaves nothing: none of {TRIES} draws passes, {counts[worst]} fail {worst!r}", place, "widen the ranges or drop the constraint")
+    raise scenario.source.error(reason, place, "widen the ranges or drop the constraint")
 
 
 def first_broken(scenario: Scenario, values: Mapping[str, Value]) -> int | None:
@@ -147,7 +146,7 @@ def _constraints(source: Source, parameters: Mapping[str, Distribution]) -> tupl
         except QuantityError as error:
             raise source.error(error.reason, ("where", index), error.hint) from None
         if not isinstance(value, bool):
-            raise source.error(f"{text!r} is {kind_of(value)}, a comparison is needed", ("where", index), "for example $gap > 10 m")
+            raise source.error(f"{text!r} is {kind_of(value)}, not a comparison", ("where", index), "for example $gap > 10 m")
     return tuple(where)
 
 
@@ -177,6 +176,8 @@ def _translated(error: ValidationError, source: Source) -> InputError:
     reason = str(context.get("reason", first["msg"]))
     if first["type"] == "unknown_key":
         place, reason = (*place, context["key"]), f"unknown key '{context['key']}'"
+    elif first["type"] == "no_value":
+        place, reason = (*place, context["key"]), f"key '{context['key']}' has no value"
     elif first["type"] == "missing":
         reason, place = f"key '{place[-1]}' is missing", place[:-1]
     elif first["type"] in ("literal_error", "enum"):

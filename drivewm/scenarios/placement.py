@@ -143,7 +143,7 @@ def _meeting_s_m(stage: Stage, actor: Actor, path: Array, place: Path_) -> float
 
 def _need_a_moving_ego(stage: Stage, place: Path_) -> None:
     if stage.ego_speed_mps < 0.3:
-        raise stage.source.error("an ego that stands meets nobody", (*place, "meet"), "give ego.speed, or place the actor with ahead")
+        raise stage.source.error("an ego that stands meets nobody", (*place, "meet"), "give ego.speed, or use ahead")
 
 
 def _crossing(stage: Stage, actor: Actor, place: Path_) -> tuple[Array, float]:
@@ -206,5 +206,3 @@ def _edge_of(lane: Lane, point: Array, ahead: Array, outward: Array) -> float:
     parallel = abs(float(step @ ahead)) > 0.9 * float(np.hypot(*step))
     beside = abs(float(delta[nearest] @ ahead)) < 1.5 and abs(float(delta[nearest] @ outward)) < 20.0
     return float(delta[nearest] @ outward) + lane.width_m / 2 if parallel and beside else 0.0
-
-

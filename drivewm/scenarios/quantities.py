@@ -113,7 +113,8 @@ def evaluate(text: str, parameters: Mapping[str, Value] | None = None) -> Value:
     def reference(match: re.Match[str]) -> str:
         known = parameters or {}
         if match[1] not in known:
-            hint = did_you_mean(match[1], list(known)) or ("define it under 'vary'" if not known else f"known: {', '.join(known)}")
+            others = f"known: {', '.join(known)}" if known else "define it under 'vary'"
+            hint = did_you_mean(match[1], list(known)) or others
             raise QuantityError(f"parameter ${match[1]} is not defined", hint)
         names[key := f"_q{len(names)}"] = known[match[1]]
         return key
@@ -199,7 +200,8 @@ class _Evaluation:
 
     def number(self, value: Value) -> Quantity:
         if not isinstance(value, Quantity):
-            raise QuantityError(f"{self.text!r} calculates with {kind_of(value)}", _unit_hint(self.text) or "parameters are written $name")
+            hint = _unit_hint(self.text) or "parameters are written $name"
+            raise QuantityError(f"{self.text!r} calculates with {kind_of(value)}", hint)
         return value
 
     def truth(self, node: ast.AST) -> bool:

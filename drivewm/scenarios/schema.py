@@ -6,80 +6,117 @@ Lengths, times and speeds are held in SI. Sides are always seen from the one who
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import CoreSchema, no_info_plain_validator_function
 
 from drivewm.datatypes import Light, SignalState, Weather
 from drivewm.errors import did_you_mean
-from drivewm.scenarios.quantities import ACCELERATION, ANGLE, KINDS, LENGTH, TIME, Dimension, Quantity, QuantityError, quantity
-from drivewm.scenarios.quantities import SPEED as SPEED_DIMENSION
+from drivewm.scenarios.quantities import (
+    ACCELERATION,
+    ANGLE,
+    KINDS,
+    LENGTH,
+    SPEED,
+    TIME,
+    Dimension,
+    Quantity,
+    QuantityError,
+    quantity,
+)
 
 Side = Literal["left", "right"]
 Turn = Literal["left", "straight", "right"]
 RoadKind = Literal[
     "straight", "curve", "merge", "exit", "roundabout", "t_junction", "four_way", "crosswalk", "parking_row", "roadworks"
 ]
-Body = Literal[
-    "car", "van", "truck", "bus", "motorcycle", "bicycle", "pedestrian", "child", "barrier", "traffic_cone", "debris"
-]
+Body = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle", "pedestrian", "child", "barrier", "traffic_cone", "debris"]
 Camera = Literal["CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"]
 SIGNAL_STATES = {"red": SignalState.RED, "yellow": SignalState.YELLOW, "green": SignalState.GREEN}
 
 
-def _say(error: QuantityError) -> PydanticCustomError:
-    # Braces would be read as fields of the message template.
-    return PydanticCustomError("quantity", "{reason}", {"reason": error.reason, "hint": error.hint or ""})
+def _complaint(kind: str, reason: str, hint: str | None = None) -> PydanticCustomError:
+    # The reason goes in as a field: braces in it must not be read as a template.
+    return PydanticCustomError(kind, "{reason}", {"reason": reason, "hint": hint or ""})
 
 
-def _schema(*dimensions: Dimension) -> WithJsonSchema:
-    names = " or ".join(KINDS[d][0] for d in dimensions)
-    examples = [KINDS[d][1] for d in dimensions]
-    return WithJsonSchema({"type": "string", "description": f"{names}; may use $parameters", "examples": examples})
+@dataclass(frozen=True)
+class Measure:
+    """Annotates a float: text with a unit comes in, an SI value between ``low`` and ``high`` is kept."""
 
+    dimension: Dimension
+    low: float
+    high: float
 
-def _measure(dimension: Dimension, low: float, high: float) -> Any:
-    """A pydantic type: text with the unit of ``dimension`` in, SI float between ``low`` and ``high`` out."""
-
-    def read(raw: Any) -> float:
+    def read(self, raw: Any) -> float:
         try:
-            value = quantity(raw, dimension)
+            value = quantity(raw, self.dimension)
         except QuantityError as error:
-            raise _say(error) from None
-        if not low - 1e-9 <= value <= high + 1e-9:
-            limits = f"between {Quantity(low, dimension)} and {Quantity(high, dimension)}"
-            raise _say(QuantityError(f"{Quantity(value, dimension)} is out of range", f"it must lie {limits}"))
-        return min(max(value, low), high)
+            raise _complaint("quantity", error.reason, error.hint) from None
+        if not self.low - 1e-9 <= value <= self.high + 1e-9:
+            limits = f"it must lie between {Quantity(self.low, self.dimension)} and {Quantity(self.high, self.dimension)}"
+            raise _complaint("quantity", f"{Quantity(value, self.dimension)} is out of range", limits)
+        return min(max(value, self.low), self.high)
 
-    return Annotated[float, BeforeValidator(read), _schema(dimension)]
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_plain_validator_function(self.read)
 
-
-def _gap(raw: Any) -> Quantity:
-    error: QuantityError | None = None
-    for dimension, high in ((LENGTH, 400.0), (TIME, 20.0)):
-        try:
-            value = quantity(raw, dimension)
-        except QuantityError as caught:
-            error = error or caught
-            continue
-        if not 0 <= value <= high:
-            limit = f"it must lie between 0 and {Quantity(high, dimension)}"
-            raise _say(QuantityError(f"{Quantity(value, dimension)} is out of range", limit))
-        return Quantity(value, dimension)
-    assert error is not None
-    raise _say(QuantityError(error.reason.replace("a length is needed", "a length or a time is needed"), error.hint))
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _measure_schema(self.dimension)
 
 
-Speed = _measure(SPEED_DIMENSION, 0.0, 60.0)
-Length = _measure(LENGTH, 0.0, 2000.0)
-Shift = _measure(LENGTH, -20.0, 20.0)
-Time = _measure(TIME, 0.0, 120.0)
-Lateness = _measure(TIME, -10.0, 10.0)
-Rate = _measure(ACCELERATION, 0.2, 12.0)
-Angle = _measure(ANGLE, -6.2832, 6.2832)
-Gap = Annotated[Quantity, BeforeValidator(_gap), _schema(LENGTH, TIME)]
+class GapMeasure:
+    """Annotates a `Quantity` that is a length or a time."""
+
+    limits: ClassVar[dict[Dimension, float]] = {LENGTH: 400.0, TIME: 20.0}
+
+    def read(self, raw: Any) -> Quantity:
+        errors = []
+        for dimension, high in self.limits.items():
+            try:
+                value = quantity(raw, dimension)
+            except QuantityError as error:
+                errors.append(error)
+                continue
+            if not 0 <= value <= high:
+                limits = f"it must lie between 0 and {Quantity(high, dimension)}"
+                raise _complaint("quantity", f"{Quantity(value, dimension)} is out of range", limits)
+            return Quantity(value, dimension)
+        raise _complaint("quantity", errors[0].reason.replace("a length is", "a length or a time is"), errors[0].hint)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _measure_schema(*self.limits)
+
+
+def _measure_schema(*dimensions: Dimension) -> dict[str, Any]:
+    names = " or ".join(KINDS[d][0] for d in dimensions)
+    return {"type": "string", "description": f"{names}; may use $parameters", "examples": [KINDS[d][1] for d in dimensions]}
+
+
+Speed = Annotated[float, Measure(SPEED, 0.0, 60.0)]
+Length = Annotated[float, Measure(LENGTH, 0.0, 2000.0)]
+Shift = Annotated[float, Measure(LENGTH, -20.0, 20.0)]
+Time = Annotated[float, Measure(TIME, 0.0, 120.0)]
+Lateness = Annotated[float, Measure(TIME, -10.0, 10.0)]
+Duration = Annotated[float, Measure(TIME, 0.3, 30.0)]
+Rate = Annotated[float, Measure(ACCELERATION, 0.2, 12.0)]
+Angle = Annotated[float, Measure(ANGLE, -6.2832, 6.2832)]
+Gap = Annotated[Quantity, GapMeasure()]
 
 
 class Part(BaseModel):
@@ -91,12 +128,16 @@ class Part(BaseModel):
     @classmethod
     def _only_known_keys(cls, raw: Any) -> Any:
         if not isinstance(raw, dict):
-            raise PydanticCustomError("mapping", "{reason}", {"reason": f"{raw!r} stands where keys are needed", "hint": _keys(cls)})
+            raise _complaint("mapping", f"{str(raw)[:60]!r} stands where keys and values are needed", _keys(cls))
         known = [field.alias or name for name, field in cls.model_fields.items()]
         for key in raw:
             if key not in known:
                 hint = did_you_mean(str(key), known) or _keys(cls)
                 raise PydanticCustomError("unknown_key", "unknown key {key}", {"key": str(key), "hint": hint})
+            if raw[key] is None:
+                raise PydanticCustomError(
+                    "no_value", "key {key} has no value", {"key": str(key), "hint": "leave it out or say what"}
+                )
         return raw
 
 
@@ -104,10 +145,11 @@ def _keys(part: type[BaseModel]) -> str:
     return "its keys are " + ", ".join(field.alias or name for name, field in part.model_fields.items())
 
 
-def _exactly_one(part: BaseModel, names: list[str], given: list[str]) -> None:
+def _exactly_one(options: dict[str, Any]) -> None:
+    given = [name for name, value in options.items() if value is not None]
     if len(given) != 1:
         said = "none of them is given" if not given else f"{' and '.join(given)} are given"
-        raise PydanticCustomError("one_of", "{reason}", {"reason": f"needs exactly one of {', '.join(names)}; {said}", "hint": ""})
+        raise _complaint("one_of", f"needs exactly one of {', '.join(options)}; {said}")
 
 
 class SignalPlan(Part):
@@ -123,11 +165,11 @@ class Road(Part):
     kind: RoadKind
     lanes: int = Field(1, ge=1, le=4, description="in the ego's direction")
     oncoming: int = Field(1, ge=0, le=3, description="in the other direction")
-    lane_width: _measure(LENGTH, 2.5, 5.0) = 3.5  # type: ignore[valid-type]
-    length: _measure(LENGTH, 100.0, 2000.0) | None = None  # type: ignore[valid-type]
-    radius: _measure(LENGTH, 12.0, 1000.0) | None = Field(None, description="of a curve or roundabout")  # type: ignore[valid-type]
-    turn: Side = Field("left", description="which way a curve bends")
-    speed_limit: _measure(SPEED_DIMENSION, 2.0, 40.0) = 50 / 3.6  # type: ignore[valid-type]
+    lane_width: Annotated[float, Measure(LENGTH, 2.5, 5.0)] = 3.5
+    length: Annotated[float, Measure(LENGTH, 100.0, 2000.0)] | None = Field(None, description="else as long as needed")
+    radius: Annotated[float, Measure(LENGTH, 12.0, 1000.0)] | None = Field(None, description="of a curve or roundabout")
+    turn: Side = Field("left", description="which way a curve bends, where a T-junction has its side road")
+    speed_limit: Annotated[float, Measure(SPEED, 2.0, 40.0)] = 50 / 3.6
     surroundings: Literal["town", "rural", "motorway"] = "town"
     crosswalks: bool = False
     signal: SignalPlan | None = None
@@ -178,8 +220,7 @@ class When(Part):
 
     @model_validator(mode="after")
     def _one_condition(self) -> Self:
-        names = ["after", "within", "ttc"]
-        _exactly_one(self, names, [n for n in names if getattr(self, n) is not None])
+        _exactly_one({"after": self.after, "within": self.within, "ttc": self.ttc})
         return self
 
 
@@ -191,12 +232,11 @@ class Step(Part):
     rate: Rate = Field(2.0, description="how hard it brakes or accelerates")
     change_lane: Side | None = None
     drift: Shift | None = Field(None, description="sideways by so much, left positive")
-    within: _measure(TIME, 0.3, 30.0) = Field(3.0, description="how long the lane change or drift takes")  # type: ignore[valid-type]
+    within: Duration = Field(3.0, description="how long the lane change or drift takes")
 
     @model_validator(mode="after")
     def _one_deed(self) -> Self:
-        names = ["speed", "change_lane", "drift"]
-        _exactly_one(self, names, [n for n in names if getattr(self, n) is not None])
+        _exactly_one({"speed": self.speed, "change_lane": self.change_lane, "drift": self.drift})
         return self
 
 
@@ -218,17 +258,16 @@ class Actor(Part):
     turn: Turn = Field("straight", description="at its next branch")
     reacts: bool = Field(False, description="keeps its distance and obeys lights, instead of holding its speed")
     count: int = Field(1, ge=1, le=30, description="how many of them, one behind the other")
-    every: _measure(LENGTH, 0.5, 100.0) = Field(7.0, description="from one to the next, when there are several")  # type: ignore[valid-type]
+    every: Annotated[float, Measure(LENGTH, 0.5, 100.0)] = Field(7.0, description="from one to the next, when there are several")
     steps: tuple[Step, ...] = Field((), max_length=8)
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        _exactly_one(self, ["lane", "beside", "from"], [n for n, v in zip(("lane", "beside", "from"), self._place(), strict=True) if v])
-        names = ["ahead", "behind", "before", "meet"]
-        _exactly_one(self, names, [n for n in names if getattr(self, n) is not None])
+        _exactly_one({"lane": self.lane, "beside": self.beside, "from": self.from_})
+        _exactly_one({"ahead": self.ahead, "behind": self.behind, "before": self.before, "meet": self.meet})
         reason = ""
         if self.from_ is not None and (self.meet is None or self.speed < 0.3):
-            reason = "who crosses with 'from' needs 'meet' and a speed of at least 1 km/h; who waits stands 'beside' facing the road"
+            reason = "who crosses with 'from' needs 'meet' and a speed above 1 km/h; who waits stands 'beside' the road"
         elif self.beside is not None and (self.meet is not None or self.before is not None):
             reason = "who is 'beside' the road has 'ahead' or 'behind'"
         elif self.facing is not None and self.beside is None:
@@ -236,39 +275,36 @@ class Actor(Part):
         elif self.meet is not None and self.count > 1:
             reason = "only one actor can 'meet' the ego; leave out 'count'"
         if reason:
-            raise PydanticCustomError("placement", "{reason}", {"reason": reason, "hint": ""})
+            raise _complaint("placement", reason)
         return self
-
-    def _place(self) -> tuple[str | None, str | None, str | None]:
-        return self.lane, self.beside, self.from_
 
 
 class End(Part):
     """When the scene is over."""
 
-    after: _measure(TIME, 1.0, 60.0)  # type: ignore[valid-type]
+    after: Annotated[float, Measure(TIME, 1.0, 60.0)]
 
 
 _VARY = {
-    "description": "parameters, used elsewhere as $name: a range \"[30 .. 60] km/h\", a list, weights, or normal/sd/clip",
+    "description": 'parameters, used elsewhere as $name: a range "[30 .. 60] km/h", a list, weights, or normal/sd/clip',
     "type": "object",
     "propertyNames": {"pattern": "^[A-Za-z][A-Za-z0-9_]*$"},
 }
 Vary = Annotated[dict[str, Any], WithJsonSchema(_VARY)]
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class Document(Part):
     """A scenario: one situation, or with ``vary`` a whole distribution of them."""
 
-    name: Annotated[str, StringConstraints(pattern=re.compile(r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$").pattern)] = Field(
-        description="family.name in small letters, for example cut_in.motorway"
-    )
+    name: Name = Field(description="family.name in small letters, for example cut_in.motorway")
     about: Sentence = Field(description="what happens, in a sentence or two")
-    family: Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$")] | None = Field(None, description="else the first part of the name")
+    family: Word | None = Field(None, description="else the first part of the name")
     maps_to: tuple[Sentence, ...] = Field((), description="names of the same situation in public protocols")
     vary: Vary = Field(default_factory=dict)
-    where: tuple[Sentence, ...] = Field((), description="what must hold between parameters, for example $gap > 0.5 s * $speed")
+    where: tuple[Sentence, ...] = Field((), description="what must hold between parameters: $gap > 0.5 s * $speed")
     road: Road
     world: Surroundings = Surroundings()
     ego: Ego

@@ -65,7 +65,8 @@ class Stage:
         for name in (word, f"{word}.0"):
             if name in ids:
                 return self.road.lane(name)
-        known = ["same", "left", "right", *sorted({name.split(".")[0] for name in ids if ">" not in name and not name.startswith("exit")})]
+        approaches = {name.partition(".")[0] for name in ids if ">" not in name and not name.startswith("exit")}
+        known = ["same", "left", "right", *sorted(approaches)]
         hint = did_you_mean(word, known) or f"here are {', '.join(known)}"
         raise self.source.error(f"there is no lane {word!r} on this {self.document.road.kind} road", place, hint)
 
@@ -98,9 +99,11 @@ def set_stage(document: Document, source: Source, rng: np.random.Generator) -> S
     """Builds the road and finds where the ego starts; ``rng`` only decorates."""
     wanted = document.road
     if wanted.signal is not None and wanted.kind not in WITH_SIGNALS:
-        raise source.error(f"a {wanted.kind} road has no traffic light", ("road", "signal"), f"these have: {', '.join(WITH_SIGNALS)}")
+        hint = f"these have: {', '.join(WITH_SIGNALS)}"
+        raise source.error(f"a {wanted.kind} road has no traffic light", ("road", "signal"), hint)
     if document.ego.lane > wanted.lanes or (wanted.kind == "roundabout" and document.ego.lane > 1):
-        raise source.error(f"the ego is in lane {document.ego.lane} of {wanted.lanes}", ("ego", "lane"), "lanes are counted from the right")
+        reason = f"the ego is in lane {document.ego.lane} of {1 if wanted.kind == 'roundabout' else wanted.lanes}"
+        raise source.error(reason, ("ego", "lane"), "lanes are counted from the right")
     length = road_length_m(document)
     road = build_road(wanted.kind, _options(document, length), rng)
     if wanted.signal is not None:
@@ -155,11 +158,13 @@ def _ego_start_s_m(stage: Stage) -> float:
                 start = crossing - EGO_SHAPE.rear_axle_to_centre_m - document.ego.speed * actor.meet.after
                 found.append((f"the meeting with {name}", ("actors", name, "meet", "after"), start))
     if len(found) > 1:
-        raise source.error(f"{found[0][0]} already fixes where the ego starts", found[1][1], "leave out 'after', use 'late' instead")
+        reason = f"{found[0][0]} already fixes where the ego starts"
+        raise source.error(reason, found[1][1], "leave out 'after', use 'late' instead")
     default = RUN_IN_M if stage.place_s_m is None else stage.place_s_m - FRONT_M - document.ego.speed * 5.0
     start = found[0][2] if found else max(default, RUN_IN_M if document.road.kind == "curve" else 0.0)
     if start < REAR_M:
-        raise Misplaced("the ego would start before the road begins; raise road.length", found[0][1] if found else ("ego", "speed"))
+        place = found[0][1] if found else ("ego", "speed")
+        raise Misplaced("the ego would start before the road begins; raise road.length", place)
     return start
 
 
@@ -170,7 +175,8 @@ def fixed_crossing_s_m(stage: Stage, actor: Actor, place: Path_) -> float | None
     assert actor.lane is not None
     lane = stage.lane_of(actor.lane, (*place, "lane"))
     if lane.id.startswith("main."):
-        raise stage.source.error(f"lane {actor.lane!r} goes the ego's way and crosses nothing", (*place, "meet"), "use ahead or behind")
+        reason = f"lane {actor.lane!r} goes the ego's way and crosses nothing"
+        raise stage.source.error(reason, (*place, "meet"), "use ahead or behind")
     path = stage.path_of(lane, actor.turn, 400.0, place)
     return first_touch_s_m(stage.route_xy, path)
 
@@ -189,9 +195,9 @@ def crosswalk_s_m(stage: Stage) -> float | None:
 
 
 def first_touch_s_m(route_xy: Array, path_xy: Array, within_m: float = 0.5) -> float | None:
-    """Arc length on the route where another path first comes closest within half a metre; None if it never does."""
+    """Arc length on the route where another path first comes near, at its closest there; None if it never does."""
     s = np.arange(0.0, len(route_xy) - 1.0, 0.25)
-    gap = distance(points(point_at_s(route_xy, s)[:, :2]), LineString(path_xy))
+    gap = distance(points(point_at_s(route_xy, s)[:, :2]), LineString(path_xy).simplify(0.01))
     near = np.flatnonzero(gap < within_m)
     if len(near) == 0:
         return None
