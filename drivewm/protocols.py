@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivewm.datatypes import Action, CameraRig, Observation, Scene, Trajectory, WorldState
+from drivewm.datatypes import Action, Agents, Array, CameraRig, Observation, Scene, Trajectory, WorldState
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class GroundTruth:
 
     scenes: Sequence[Scene]
     state: WorldState  # leading [B]
+    futures: Callable[[Array], Agents]  # agents [B, K, N] at t_s [K] s ahead if the egos keep their speed and curvature
 
 
 class Policy(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from drivewm.metrics.boxes import overlap
 from drivewm.policies.observation import Observer
 from drivewm.protocols import GroundTruth, Policy, World
 from drivewm.sim.engine import Engine
+from drivewm.sim.forecast import roll_forward
 from drivewm.sim.tracker import track
 from drivewm.store import provenance
 
@@ -45,7 +47,7 @@ def rollout(
         if on_frame:
             on_frame(frame, images, state.world)
         observation = observer.observe(images, state.world)
-        truth = GroundTruth(scenes, state.world) if policy.spec.privileged else None
+        truth = GroundTruth(scenes, state.world, partial(roll_forward, engine, state)) if policy.spec.privileged else None
         began = time.perf_counter()
         plan, memory = policy.act(observation, memory, truth)
         log.latency_ms.append(1e3 * (time.perf_counter() - began) / len(scenes))

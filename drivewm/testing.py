@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from drivewm.policies.observation import Observer
 from drivewm.protocols import GroundTruth, Policy, World
 from drivewm.rollout import plan_soundness, rollout, without_padding
 from drivewm.sim.engine import Engine
+from drivewm.sim.forecast import roll_forward
 from drivewm.sim.rigs import nuscenes_rig
 
 SAME_PLAN_M = 1e-3  # plans that differ by less than a millimetre are the same: batched arithmetic may round otherwise
@@ -116,7 +118,7 @@ def _moments(policy: Policy, scenes: Sequence[Scene], rig: CameraRig, count: int
     shape, out = (len(scenes), len(rig.names), *rig.size_px, 3), []
     for _ in range(count):
         observation = observer.observe(rng.integers(0, 256, shape, np.uint8), state.world)
-        out.append((observation, GroundTruth(tuple(scenes), state.world)))
+        out.append((observation, GroundTruth(tuple(scenes), state.world, partial(roll_forward, engine, state))))
         for _ in range(2):
             state = engine.step(state, Action(np.zeros(len(scenes)), np.zeros(len(scenes))))
     return out
@@ -162,7 +164,9 @@ def check_policy(policy: Policy, *, rig: CameraRig | None = None) -> None:
 
 
 def _one_car(truth: GroundTruth, b: int) -> GroundTruth:
-    return GroundTruth((truth.scenes[b],), without_padding(truth.state[b : b + 1], truth.scenes[b]))
+    scene, state = truth.scenes[b], without_padding(truth.state[b : b + 1], truth.scenes[b])
+    agents = state.agents.valid.shape[1]
+    return GroundTruth((scene,), state, lambda t_s: truth.futures(t_s)[b : b + 1, :, :agents])
 
 
 def check_world(world: World, scenes: Sequence[Scene] | None = None) -> None:

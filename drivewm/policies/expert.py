@@ -1,69 +1,31 @@
-"""The privileged expert: scores every candidate plan exactly, against where everyone is expected to be, and drives the best."""
+"""The privileged expert: scores every candidate plan exactly, against where everyone will be, and drives the best."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from drivewm.datatypes import Agents, Array, Observation, Scene, Trajectory, WorldState
-from drivewm.geometry import compose_xy_yaw
-from drivewm.metrics.candidates import CANDIDATE_GATES, CandidateScores, score_candidates
-from drivewm.metrics.grounds import Grounds
-from drivewm.policies.vocabulary import ACCELERATIONS_MPS2, GENTLE_LATERAL, LATERALS, candidates, chosen
+from drivewm.datatypes import Array, Observation, Trajectory
+from drivewm.policies.judge import GATES, Judge, Labels, Moment, moment_of
+from drivewm.policies.vocabulary import ACCELERATIONS_MPS2, GENTLE_LATERAL, LATERALS, chosen
 from drivewm.protocols import GroundTruth, PolicySpec
-from drivewm.sim.engine import Engine
-from drivewm.sim.forecast import predict_agents
 
 MARGIN_LW_M = (2.0, 0.6)  # added to the length and width of everybody, so that distance is kept
 KEEP_BONUS = 0.02  # what staying with the last lateral target is worth, against dithering between equals
 GATE_RANK = {"no_collision": 0.5, "drivable": 0.25, "red_light": 0.1}  # which of several failing plans is the least bad
-EMERGENCY_BRAKE = ACCELERATIONS_MPS2.index(min(ACCELERATIONS_MPS2))
-
-
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """Exact labels for moments of a fixed batch of scenes; built once per batch."""
-
-    engine: Engine
-    grounds: Grounds
-
-    @classmethod
-    def of(cls, scenes: tuple[Scene, ...]) -> Judge:
-        return cls(Engine(scenes), Grounds.of(scenes))
-
-    def plans(self, observation: Observation, state: WorldState, plan_t_s: tuple[float, ...]) -> tuple[Array, Array]:
-        """All candidates [B, M, K, 4] in the ego frame, and the same in the world."""
-        given = (state.ego_speed_mps, state.ego_curvature_1pm, observation.route_xy_ego, observation.speed_limit_mps)
-        tensors = [torch.from_numpy(np.ascontiguousarray(value, np.float64)) for value in given]
-        ego = candidates(tensors[0], tensors[1], tensors[2], tensors[3], plan_t_s).numpy()
-        pose = compose_xy_yaw(state.ego_xy_yaw_world[:, None, None], ego[..., :3])
-        return ego, np.concatenate([pose, ego[..., 3:]], -1)
-
-    def scores(self, plans_world: Array, plan_t_s: tuple[float, ...], state: WorldState) -> CandidateScores:
-        """Sub-scores [B, M] of plans given in the world, with true body sizes."""
-        return score_candidates(plans_world, np.asarray(plan_t_s), self._futures(plan_t_s, state), self.grounds, state)
-
-    def careful_scores(self, plans_world: Array, plan_t_s: tuple[float, ...], state: WorldState) -> CandidateScores:
-        """The same with everybody larger by `MARGIN_LW_M`."""
-        margin = np.array([*MARGIN_LW_M, 0.0])
-        wide = replace(state, agents=replace(state.agents, size_lwh_m=state.agents.size_lwh_m + margin))
-        return score_candidates(plans_world, np.asarray(plan_t_s), self._futures(plan_t_s, wide), self.grounds, wide)
-
-    def _futures(self, plan_t_s: tuple[float, ...], state: WorldState) -> Agents:
-        return predict_agents(self.engine, state, np.asarray(plan_t_s))
+FULL_BRAKE = ACCELERATIONS_MPS2.index(min(ACCELERATIONS_MPS2)) * LATERALS + GENTLE_LATERAL
 
 
 @dataclass(frozen=True, slots=True)
 class ExpertMemory:
     judge: Judge
-    last: Array  # int [B], candidate driven last
+    last: Array | None  # int [B], candidate driven last
 
 
 class ExpertPolicy:
-    """Knows the state, not the script: it reacts to what has begun, as an attentive driver with perfect eyes would."""
+    """Knows what is and what the others are about to do; keeps a margin, keeps its lane, and likes comfort."""
 
     spec = PolicySpec("expert", privileged=True)
 
@@ -75,36 +37,33 @@ class ExpertPolicy:
     ) -> tuple[Trajectory, Any]:
         if truth is None:
             raise ValueError("expert is a privileged policy: it needs ground truth")
-        plan_t_s = self.spec.plan_t_s
-        judge = Judge.of(tuple(truth.scenes)) if memory is None else memory.judge
-        last = None if memory is None else memory.last
-        plans, plans_world = judge.plans(observation, truth.state, plan_t_s)
-        best = choose(judge, plans_world, plan_t_s, truth.state, last)
-        return chosen(plans, best, plan_t_s), ExpertMemory(judge, best)
+        memory = memory or ExpertMemory(Judge.of(truth.scenes), None)
+        moment = moment_of(observation, truth, self.spec.plan_t_s)
+        best = best_candidate(memory.judge, moment, memory.last)
+        return chosen(moment.plans, best, moment.plan_t_s), ExpertMemory(memory.judge, best)
 
 
-def choose(judge: Judge, plans_world: Array, plan_t_s: tuple[float, ...], state: WorldState, last: Array | None) -> Array:
-    """Index [B] of the best candidate: by careful scores, by true sizes where nothing is careful, else the least bad."""
-    careful = judge.careful_scores(plans_world, plan_t_s, state)
-    value = _value(careful, last)
+def best_candidate(judge: Judge, moment: Moment, last: Array | None = None) -> Array:
+    """Index [B] of the plan to drive: the best with margin; where none keeps it, the best without; else the least bad.
+
+    ``last`` [B] is what was driven a moment ago; its lateral target is preferred among equals.
+    """
+    value = _value(judge.labels(moment, MARGIN_LW_M), moment, last)
     tight = value.max(1) < 0
     if tight.any():
-        exact = _value(judge.scores(plans_world, plan_t_s, state), last)
+        exact = _value(judge.labels(moment), moment, last)
         # Among plans that pass only just, those that brake come first: what is tight now is tighter a moment later.
         slow = np.repeat(np.linspace(1.0, 0.0, len(ACCELERATIONS_MPS2)), LATERALS)
         value = np.where(tight[:, None], exact + np.where(exact > 0, slow, 0.0), value)
-    best = value.argmax(1)
     doomed = value.max(1) < GATE_RANK["no_collision"] - 1
-    return np.where(doomed, EMERGENCY_BRAKE * LATERALS + GENTLE_LATERAL, best)
+    return np.where(doomed, FULL_BRAKE, value.argmax(1))
 
 
-def _value(scores: CandidateScores, last: Array | None) -> Array:
-    """Utility [B, M]: positive where all gates pass; below -1/2 where a collision is certain."""
-    parts = {name: getattr(scores, name) for name in CANDIDATE_GATES}
-    passed = np.prod(list(parts.values()), axis=0) > 0
-    rank = sum(weight * parts[name] for name, weight in GATE_RANK.items())
-    value = np.where(passed, scores.total, rank - 1.0)
+def _value(labels: Labels, moment: Moment, last: Array | None) -> Array:
+    """Utility [B, M]: not negative where all gates pass; below -1/2 where a collision is certain."""
+    gates = np.stack([labels.part(name) for name in GATES], -1)
+    rank = gates @ np.array([GATE_RANK[name] for name in GATES]) - 1.0 - np.where(moment.feasible, 0.0, 0.2)
+    value = np.where((gates > 0).all(-1) & moment.feasible, labels.total, rank)
     if last is not None:
-        same = np.arange(value.shape[1]) % LATERALS == (last % LATERALS)[:, None]
-        value = value + KEEP_BONUS * same
-    return value
+        value = value + KEEP_BONUS * (np.arange(value.shape[1]) % LATERALS == (last % LATERALS)[:, None])
+    return np.asarray(value)

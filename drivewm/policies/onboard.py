@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from drivewm.datatypes import Array, CameraRig, Observation, Trajectory
-from drivewm.metrics.candidates import SUB_SCORES
+from drivewm.policies.judge import PARTS
 from drivewm.policies.layers import EgoEmbedding, PlanEmbedding, token_grid, unit_images
 from drivewm.policies.teacher import PLAN_T_S, as_tensors, imitation_target
 from drivewm.policies.vocabulary import candidates, trajectory
@@ -46,7 +46,7 @@ class OnboardConfig:
 class OnboardOutput:
     plans: Tensor  # [B, M, K, 4]
     logits: Tensor  # [B, M]
-    sub_scores: Tensor  # [B, M, len(SUB_SCORES)] logits; learned beside the choice, not exported
+    sub_scores: Tensor  # [B, M, len(PARTS)] logits; learned beside the choice, not exported
     memory: Tensor  # [B, D]
 
 
@@ -94,7 +94,7 @@ class OnboardNetwork(nn.Module):
         self.query = PlanEmbedding(config.rig, len(config.plan_t_s), eighth, config.seen_channels, width)
         self.decoder = nn.ModuleList(_Ask(width, config.heads) for _ in range(config.decoder_layers))
         self.head = nn.Linear(width, 1)
-        self.sub_heads = nn.Linear(width, len(SUB_SCORES))
+        self.sub_heads = nn.Linear(width, len(PARTS))
 
     def forward(
         self, images: Tensor, ego_motion: Tensor, route_xy_ego: Tensor, speed_limit_mps: Tensor, command: Tensor, memory: Tensor
@@ -172,4 +172,4 @@ def distillation_loss(
     imitation = -(imitation_target(output.plans, expert_index, 1.0) * log_choice).sum(-1).mean()
     each = nn.functional.binary_cross_entropy_with_logits(output.sub_scores, sub_scores, reduction="none").mean((0, 1))
     loss = distil + 0.25 * imitation + 0.5 * each.sum()
-    return {"loss": loss, "distil": distil, "imitation": imitation, **{name: each[i] for i, name in enumerate(SUB_SCORES)}}
+    return {"loss": loss, "distil": distil, "imitation": imitation, **{name: each[i] for i, name in enumerate(PARTS)}}

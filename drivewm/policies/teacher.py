@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from drivewm.datatypes import Array, CameraRig, Observation, Trajectory
-from drivewm.metrics.candidates import CANDIDATE_GATES, CANDIDATE_WEIGHTS, SUB_SCORES
+from drivewm.policies.judge import GATES, PARTS, WEIGHTS
 from drivewm.policies.layers import EgoEmbedding, PlanEmbedding, token_grid, unit_images
 from drivewm.policies.vocabulary import candidates, chosen
 from drivewm.policies.weights import policy_id
@@ -44,15 +44,15 @@ class TeacherOutput:
     """What the network says of every candidate; all logits."""
 
     plans: Tensor  # [B, M, K, 4]
-    sub_scores: Tensor  # [B, M, len(SUB_SCORES)]
+    sub_scores: Tensor  # [B, M, len(PARTS)]
     imitation: Tensor  # [B, M]
 
     def combined(self) -> Tensor:
         """Log-score [B, M] by which a plan is chosen: gates as log-probabilities, terms as a weighted mean in one logarithm."""
         log_gate, terms = torch.nn.functional.logsigmoid(self.sub_scores), torch.sigmoid(self.sub_scores)
-        gates = sum(log_gate[..., SUB_SCORES.index(name)] for name in CANDIDATE_GATES)
-        weighted = sum(weight * terms[..., SUB_SCORES.index(name)] for name, weight in CANDIDATE_WEIGHTS.items())
-        quality = torch.log(torch.as_tensor(weighted) / sum(CANDIDATE_WEIGHTS.values()) + 1e-6)
+        gates = sum(log_gate[..., PARTS.index(name)] for name in GATES)
+        weighted = sum(weight * terms[..., PARTS.index(name)] for name, weight in WEIGHTS.items())
+        quality = torch.log(torch.as_tensor(weighted) / sum(WEIGHTS.values()) + 1e-6)
         return gates + quality + IMITATION_WEIGHT * torch.log_softmax(self.imitation, dim=-1)
 
 
@@ -88,7 +88,7 @@ class TeacherNetwork(nn.Module):
             nn.TransformerDecoderLayer(width, config.heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
             for _ in range(config.decoder_layers)
         )
-        self.heads = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, len(SUB_SCORES) + 1))
+        self.heads = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, len(PARTS) + 1))
 
     def forward(self, batch: dict[str, Tensor]) -> TeacherOutput:
         """``batch`` as `as_tensors` makes it from an Observation of two frames."""
@@ -148,13 +148,13 @@ def teacher_loss(
 ) -> dict[str, Tensor]:
     """Losses of what the network says against exact labels; "loss" is their sum.
 
-    ``sub_scores`` [B, M, len(SUB_SCORES)] in [0, 1] from the exact scorer; ``expert_index`` [B] the expert's choice. Plans near
+    ``sub_scores`` [B, M, len(PARTS)] in [0, 1] from the exact scorer; ``expert_index`` [B] the expert's choice. Plans near
     the expert's (mean distance against ``softness_m``) share the imitation target.
     """
     each = nn.functional.binary_cross_entropy_with_logits(output.sub_scores, sub_scores, reduction="none").mean((0, 1))
     target = imitation_target(output.plans, expert_index, softness_m)
     imitation = nn.functional.cross_entropy(output.imitation, target)
-    losses = {name: each[i] for i, name in enumerate(SUB_SCORES)}
+    losses = {name: each[i] for i, name in enumerate(PARTS)}
     return {"loss": each.sum() + 0.5 * imitation, "imitation": imitation, **losses}
 
 

@@ -15,16 +15,19 @@ from torch import Tensor
 from drivewm.datatypes import ROUTE_POINTS, ROUTE_SPACING_M, Array, Trajectory
 
 # Dense around zero, where comfort is decided; full braking first. Positive profiles end at the speed limit.
-ACCELERATIONS_MPS2 = (-8.0, -6.0, -4.5, -3.2, -2.3, -1.6, -1.1, -0.7, -0.35, 0.0, 0.3, 0.6, 1.0, 1.5, 2.0, 2.5)
+ACCELERATIONS_MPS2 = (-8.0, -6.0, -4.5, -3.2, -2.3, -1.6, -1.1, -0.7, -0.35, 0.0, 0.25, 0.5, 0.8, 1.2, 1.6, 2.0)
 OFFSETS_M = (-3.5, -1.75, -0.8, 0.0, 0.0, 0.8, 1.75, 3.5)  # to the left of the route
 SETTLING_S = (2.5, 1.8, 1.8, 3.5, 1.5, 1.8, 1.8, 2.5)  # time to reach the offset; the route itself gently or briskly
 LATERALS = len(OFFSETS_M)
 CANDIDATES = len(ACCELERATIONS_MPS2) * LATERALS  # index = profile * LATERALS + lateral
 GENTLE_LATERAL = 3
+SIDEWAYS_MPS2 = 5.0  # a plan that asks for more cannot be counted on
+TIGHTEST_1PM = 0.2  # turning circle of a small car
 
 _SLOW_SETTLING_M, _SLOW_SETTLING_PER_M = 6.0, 2.5  # shortest settling distance, whatever the speed: a turning circle
 _STEEPEST = 1.0  # tan of the largest heading error that a plan corrects
 _TIGHTEST = 0.2  # lower bound of 1 - curvature * offset, where a curve is tighter than the offset inside it
+_SLACK_RADPS = 0.05  # headings of slow plans turn by rounding
 _GRID = 64  # stations for the arc length of each path
 
 
@@ -55,6 +58,18 @@ def along_route(
     paths = _Paths(speed_mps, curvature_1pm, route_xy_ego)
     xy, yaw = paths.at(paths.station(distance_m, distance_m.amax(1) * 1.3 + 5.0))
     return torch.cat([xy, yaw[..., None]], dim=-1)[:, lateral]
+
+
+def feasible(all_candidates: Tensor, plan_t_s: Sequence[float]) -> Tensor:
+    """Which plans [B, M] tyres and steering allow, from candidates [B, M, K, 4]: sideways acceleration and curvature."""
+    t_s = torch.tensor([0.0, *plan_t_s], dtype=all_candidates.dtype, device=all_candidates.device)
+    yaw, speed = all_candidates[..., 2], all_candidates[..., 3]
+    turn = torch.diff(torch.nn.functional.pad(yaw, (1, 0)), dim=-1)
+    turn = torch.atan2(torch.sin(turn), torch.cos(turn))
+    rate = turn / torch.diff(t_s)
+    mean_speed = 0.5 * (speed + torch.cat([speed[..., :1], speed[..., :-1]], dim=-1))
+    sideways, tight = torch.abs(rate) * mean_speed, torch.abs(rate) - TIGHTEST_1PM * mean_speed
+    return (sideways.amax(-1) < SIDEWAYS_MPS2) & (tight.amax(-1) < _SLACK_RADPS)
 
 
 def chosen(all_candidates: Array, index: Array, plan_t_s: Sequence[float]) -> Trajectory:

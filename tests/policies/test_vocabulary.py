@@ -95,7 +95,7 @@ def test_routes_shorter_than_the_plan_run_straight_on() -> None:
 def test_a_standing_car_stays_or_leaves_slowly() -> None:
     plan = plans(0.0, straight())
     assert np.abs(plan[:10, :, :, :2]).max() < 1e-3
-    assert plan[15, v.GENTLE_LATERAL, -1, 0] == pytest.approx(20.0, abs=0.01)
+    assert plan[15, v.GENTLE_LATERAL, -1, 0] == pytest.approx(16.0, abs=0.01)
 
 
 def test_chosen_picks_per_car() -> None:
