@@ -49,7 +49,7 @@ def export(
 
 
 def verify(bundle: Annotated[Path, typer.Argument(help="Folder written by `drivewm export`.")], as_json: Json = False) -> None:
-    """Check a bundle: files, contract, graph, and its answers against the stored ones and against torch. Exit code 1 if one fails."""
+    """Check a bundle: files, contract, graph, answers against the stored ones and torch. Exit code 1 if one fails."""
     from rich.table import Table
 
     from drivewm.distill.verify import verify as check
