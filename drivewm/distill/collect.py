@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from drivewm.datatypes import Array, Observation, Records, Scene, Trajectory
-from drivewm.policies.expert import Judge, choose
+from drivewm.policies.expert import best_candidate
+from drivewm.policies.judge import Judge, moment_of
 from drivewm.policies.onboard import OnboardPolicy
 from drivewm.policies.teacher import FRAMES, TeacherPolicy
 from drivewm.policies.vocabulary import chosen
@@ -34,7 +35,7 @@ class Visits(Records):
     speed_limit_mps: Array  # float32 [T]
     command: Array  # int8 [T]
     teacher_log_score: Array  # float32 [T, M]
-    sub_scores: Array  # float16 [T, M, S], exact
+    sub_scores: Array  # float16 [T, M, len(PARTS)], exact
     expert_index: Array  # int16 [T]
 
     def __len__(self) -> int:
@@ -62,9 +63,9 @@ class _Collector:
     def act(self, observation: Observation, memory: Any, truth: GroundTruth | None = None) -> tuple[Trajectory, Any]:
         assert truth is not None  # the loop gives it to privileged policies
         own_memory, judge, last = memory
-        judge, t_s = judge or Judge.of(tuple(truth.scenes)), self.spec.plan_t_s
-        plans, plans_world = judge.plans(observation, truth.state, t_s)
-        best = choose(judge, plans_world, t_s, truth.state, last)
+        judge = judge or Judge.of(truth.scenes)
+        moment = moment_of(observation, truth, self.spec.plan_t_s)
+        best = best_candidate(judge, moment, last)
         said = self.teacher.judge(observation).combined().cpu().numpy()
         plan, own_memory = self.student.act(observation, own_memory)
         self.rows.append(
@@ -75,11 +76,11 @@ class _Collector:
                 speed_limit_mps=observation.speed_limit_mps,
                 command=observation.command,
                 teacher_log_score=said.astype(np.float32),
-                sub_scores=judge.scores(plans_world, t_s, truth.state).parts().astype(np.float16),
+                sub_scores=judge.labels(moment).parts.astype(np.float16),
                 expert_index=best.astype(np.int16),
             )
         )
-        theirs, by_teacher = chosen(plans, said.argmax(1), t_s), self.teacher_drives
+        theirs, by_teacher = chosen(moment.plans, said.argmax(1), moment.plan_t_s), self.teacher_drives
         pose = np.where(by_teacher[:, None, None], theirs.xy_yaw_ego, plan.xy_yaw_ego)
         speed = np.where(by_teacher[:, None], theirs.speed_mps, plan.speed_mps)
         return Trajectory(plan.t_s, pose, speed), (own_memory, judge, best)

@@ -58,7 +58,7 @@ class _Canvas:
     def px(self, xy_world: ArrayLike) -> Array:
         ego = ego_from_world(xy_world, self.ego)
         xy = np.stack([0.5 * self.size - ego[..., 1] * self.px_per_m, self.below * self.size - ego[..., 0] * self.px_per_m], -1)
-        return np.clip(np.round(xy * 2**_SHIFT), -(2**24), 2**24).astype(np.int32)
+        return np.asarray(np.clip(np.round(xy * 2**_SHIFT), -(2**24), 2**24), np.int32)
 
     def near(self, xy_world: ArrayLike, margin_m: float = 0.0) -> bool:
         """Whether any of the points' bounding circle can touch the picture; saves the distant part of large maps."""
@@ -85,11 +85,12 @@ class _Canvas:
 
     def finished(self) -> Array:
         half = self.size // SUPERSAMPLING
-        return np.asarray(cv2.resize(self.image, (half, half), interpolation=cv2.INTER_AREA))
+        picture: Array = cv2.resize(self.image, (half, half), interpolation=cv2.INTER_AREA)
+        return picture
 
 
 def birdseye(
-    road: RoadMap, state: WorldState, overlay: Overlay | None = None, *, size_px: int = 512, span_m: float = 64.0
+    road: RoadMap, state: WorldState, overlay: Overlay | None = None, *, size_px: int = 512, span_m: float = 56.0
 ) -> Array:
     """Picture [size_px, size_px, 3] of a state without leading axes; ``span_m`` is the width of what is seen."""
     overlay = overlay or Overlay()
@@ -118,7 +119,8 @@ def _draw_place(canvas: _Canvas, road: RoadMap) -> None:
     for polygon in road.drivable:
         canvas.fill(polygon, ROAD)
     for polygon in road.crosswalks:
-        canvas.fill(polygon, CROSSWALK)
+        for stripe in _stripes(polygon) if canvas.near(polygon) else ():
+            canvas.fill(stripe, CROSSWALK)
     for marking in road.markings:
         if not canvas.near(marking.xy):
             continue
@@ -130,6 +132,19 @@ def _draw_place(canvas: _Canvas, road: RoadMap) -> None:
         canvas.line(corners, ROOF_EDGE, 0.3, closed=True)
     for x, y, height in road.tree_xy_height:
         canvas.dot((x, y), TREE, 0.22 * height)
+
+
+def _stripes(polygon_xy: Array, stripe_m: float = 0.5, gap_m: float = 0.5) -> list[Array]:
+    """The bars of a zebra crossing, across its longer side; a crossing that is no quadrilateral is filled whole."""
+    polygon = np.asarray(polygon_xy, np.float64)
+    if len(polygon) != 4:
+        return [polygon]
+    if np.hypot(*(polygon[1] - polygon[0])) < np.hypot(*(polygon[2] - polygon[1])):
+        polygon = np.roll(polygon, -1, axis=0)
+    a, b, c, d = polygon
+    length = float(np.hypot(*(b - a)))
+    cuts = [(s / length, min(s + stripe_m, length) / length) for s in np.arange(0.5 * gap_m, length, stripe_m + gap_m)]
+    return [np.array([a + u * (b - a), a + v * (b - a), d + v * (c - d), d + u * (c - d)]) for u, v in cuts]
 
 
 def _dashes(xy: Array, dash_m: float = 3.0, gap_m: float = 6.0) -> list[Array]:

@@ -24,8 +24,11 @@ class Estimate:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def wilson(successes: int, count: int, confidence: float = 0.95) -> Estimate | None:
-    """A rate with Wilson's score interval (1927), which stays honest at 0, at 1 and for few cases; None without cases."""
+def wilson(successes: float, count: int, confidence: float = 0.95) -> Estimate | None:
+    """A rate with Wilson's score interval (1927), which stays honest at 0, at 1 and for few cases; None without cases.
+
+    ``successes`` may be fractional: a case tried three times and won twice is two thirds of one.
+    """
     if not 0 <= successes <= count:
         raise ValueError(f"{successes} successes of {count}")
     if count == 0:
@@ -37,11 +40,18 @@ def wilson(successes: int, count: int, confidence: float = 0.95) -> Estimate | N
     return Estimate(rate, min(max(0.0, centre - half), rate), max(min(1.0, centre + half), rate), count)
 
 
-def bootstrap_mean(values: ArrayLike, seed: int, confidence: float = 0.95, resamples: int = 2000) -> Estimate | None:
-    """A mean with its percentile bootstrap interval; the same ``seed`` gives the same interval; None without values."""
+def bootstrap_mean(
+    values: ArrayLike, seed: int, confidence: float = 0.95, resamples: int = 2000, bounds: tuple[float, float] = (-np.inf, np.inf)
+) -> Estimate | None:
+    """A mean with its percentile bootstrap interval; the same ``seed`` gives the same interval; None without values.
+
+    One value alone tells nothing about its like: the interval is then ``bounds``, between which any value must lie.
+    """
     x = np.asarray(values, np.float64)
     if x.size == 0:
         return None
+    if x.size == 1:
+        return Estimate(float(x[0]), *bounds, 1)
     rng = np.random.default_rng(np.random.SeedSequence([seed, x.size]))
     means = x[rng.integers(0, x.size, (resamples, x.size))].mean(axis=1)
     low, high = np.quantile(means, [0.5 - confidence / 2, 0.5 + confidence / 2])

@@ -44,6 +44,11 @@ def test_the_interval_of_a_mean_has_the_width_of_the_normal_theory() -> None:
     assert many.high - many.low == pytest.approx(2 * 1.96 * 0.1 / np.sqrt(5000), rel=0.1)
 
 
+def test_one_value_alone_says_nothing_about_its_like() -> None:
+    estimate = bootstrap_mean([0.7], seed=0, bounds=(0.0, 1.0))
+    assert estimate is not None and (estimate.value, estimate.low, estimate.high) == (0.7, 0.0, 1.0)
+
+
 def test_the_same_seed_gives_the_same_interval() -> None:
     values = [0.1, 0.9, 0.4, 0.8]
     assert bootstrap_mean(values, seed=3) == bootstrap_mean(values, seed=3)

@@ -78,7 +78,7 @@ def test_a_plan_to_the_left_is_drawn_from_where_it_was_made() -> None:
     now = be.birdseye(place(), state(), be.Overlay(plan_xy_yaw_ego=plan))
     older = be.birdseye(place(), state(), be.Overlay(plan_xy_yaw_ego=plan, plan_from_xy_yaw_world=np.array([-8.0, 0.0, 0.0])))
     assert centre_of(now, be.PLAN)[0] < 256
-    assert centre_of(older, be.PLAN)[1] - centre_of(now, be.PLAN)[1] == pytest.approx(8 * 512 / 64, abs=12)
+    assert centre_of(older, be.PLAN)[1] - centre_of(now, be.PLAN)[1] == pytest.approx(8 * 512 / 56, abs=12)
 
 
 def test_six_cameras_stand_in_two_rows_in_the_order_of_the_rig() -> None:

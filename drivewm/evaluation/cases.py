@@ -1,0 +1,73 @@
+"""Cases: drives with their judgement. A case holds all that is needed to judge it again without a camera frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivewm.datatypes import Array, Rollout, Scene, Score
+from drivewm.evaluation.gate import Gate
+from drivewm.metrics import score
+from drivewm.policies.expert import ExpertPolicy
+from drivewm.protocols import Policy, World
+from drivewm.rollout import rollout
+from drivewm.sim.rigs import nuscenes_rig
+from drivewm.testing import BlankWorld
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One judged drive."""
+
+    rollout: Rollout
+    reference_progress_m: float  # how far the privileged expert gets in the same scene
+    score: Score
+    void_reasons: tuple[str, ...] = ()
+    evidence: dict[str, float] = field(default_factory=dict)  # what the validity gate measured
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """A case and the frames its policy saw."""
+
+    case: Case
+    images: Array  # uint8 [F, V, H, W, 3], one per plan
+
+
+def reference_drives(scenes: Sequence[Scene], rate_hz: float = 5.0) -> list[Rollout]:
+    """The privileged expert in the same scenes, without rendering."""
+    return rollout(scenes, ExpertPolicy(), BlankWorld(replace(nuscenes_rig(), rate_hz=rate_hz)), seed=0)
+
+
+def progress_m(drive: Rollout) -> float:
+    """How far along its route a drive came."""
+    return score(drive, reference_progress_m=1.0).measures["progress_m"]
+
+
+def drive(scenes: Sequence[Scene], policy: Policy, world: World, *, seed: int, gate: Gate | None = None) -> list[Driven]:
+    """Drive all scenes at once and judge each; without a ``gate`` (in the reference world) no drive is void."""
+    frames: list[NDArray[np.uint8]] = []
+    drives = rollout(scenes, policy, world, seed=seed, on_frame=lambda frame, images, state: frames.append(images))
+    references = [progress_m(r) for r in reference_drives(scenes, world.rig.rate_hz)]
+    out = []
+    for row, (driven, reference) in enumerate(zip(drives, references, strict=True)):
+        images = np.stack([shown[row] for shown in frames[: len(driven.plans.t_s)]])
+        out.append(Driven(judged(driven, reference, images if gate else None, gate), images))
+    return out
+
+
+def judged(driven: Rollout, reference_m: float, images: Array | None = None, gate: Gate | None = None) -> Case:
+    """The case of a finished drive."""
+    evidence = gate.measure(driven, images) if gate and images is not None else None
+    void = gate.reasons(evidence) if gate and evidence else ()
+    verdict = score(driven, reference_progress_m=reference_m, void_reasons=void)
+    return Case(driven, reference_m, verdict, void, evidence.known() if evidence else {})
+
+
+def rescored(case: Case) -> Case:
+    """The same drive judged anew by the scorer of today."""
+    verdict = score(case.rollout, reference_progress_m=case.reference_progress_m, void_reasons=case.void_reasons)
+    return replace(case, score=verdict)

@@ -1,0 +1,183 @@
+"""The validity gate: a drive counts only if the frames showed what the state says. Otherwise it is void, never a number.
+
+Two questions, answered by readers trained on reference frames and never on dreamed ones:
+were the agents where the state says, and did the picture move as the ego was commanded?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from drivewm.datatypes import AgentClass, Array, CameraRig, Rollout
+from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE, Readers
+from drivewm.protocols import World
+from drivewm.sim.raster import RasterWorld, render
+
+VEHICLE_LABELS = (READ_CLASSES.index("vehicle"),)
+VULNERABLE_LABELS = (READ_CLASSES.index("two_wheeler"), READ_CLASSES.index("pedestrian"))  # a rider may be read as a pedestrian
+OBJECT_LABELS = (*VEHICLE_LABELS, *VULNERABLE_LABELS, READ_CLASSES.index("obstacle"))
+VEHICLES = (AgentClass.CAR, AgentClass.TRUCK, AgentClass.BUS)
+VULNERABLES = (AgentClass.MOTORCYCLE, AgentClass.BICYCLE, AgentClass.PEDESTRIAN)
+
+JUDGED_EVERY = 5  # frames between judged frames: once a second at 5 Hz
+MIN_OBJECT_PX = 30  # smaller objects are not asked for: the readers miss them in the reference as well
+MIN_SIGHTINGS = 4  # fewer sightings of a kind say nothing about it
+SEEN_SHARE = 0.35  # an object counts as seen when this share of its pixels is read as its kind
+GHOST_OVERLAP = 0.1  # a read object with less true object beneath it is a ghost
+
+
+class FrameReaders(Protocol):
+    """Networks that read frames; `drivewm.evaluation.readers.Readers` is the trained one."""
+
+    def segment(self, images: Array) -> Array:
+        """Index into `READ_CLASSES` [..., H, W] for pictures uint8 [..., H, W, 3]."""
+
+    def motion(self, images: Array) -> Array:
+        """Step ahead (m) and turn (rad) [T - 1, 2] between successive frames uint8 [T, V, H, W, 3]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the readers saw in one drive; None where there was too little to judge."""
+
+    vehicle_recall: float | None  # share of sightings of cars, trucks, buses that were seen
+    vulnerable_recall: float | None  # the same for people and two-wheelers
+    ghosts_per_frame: float  # objects read where the state has none, per camera image
+    speed_error_mps: float | None  # mean absolute difference over the drive
+    yaw_rate_error_radps: float | None
+
+    def known(self) -> dict[str, float]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Limits set by `calibrate` on drives in the reference world, where nothing is ever truly void.
+
+    The defaults come from the training and test suites' reference drives with the embedded readers: at most 2 % of them are void.
+    """
+
+    vehicle_recall: float = 0.5
+    vulnerable_recall: float = 0.3
+    ghosts_per_frame: float = 0.5
+    speed_error_mps: float = 2.5
+    yaw_rate_error_radps: float = 0.12
+
+
+LOWER_IS_WORSE = frozenset({"vehicle_recall", "vulnerable_recall"})
+WORDS = {
+    "vehicle_recall": "vehicles are not where the state says: {value:.0%} seen, {limit:.0%} needed",
+    "vulnerable_recall": "people or two-wheelers are not where the state says: {value:.0%} seen, {limit:.0%} needed",
+    "ghosts_per_frame": "objects appear that do not exist: {value:.2f} per image, at most {limit:.2f}",
+    "speed_error_mps": "the picture moves at another speed than the ego: off by {value:.1f} m/s, at most {limit:.1f}",
+    "yaw_rate_error_radps": "the picture turns otherwise than the ego: off by {value:.3f} rad/s, at most {limit:.3f}",
+}
+
+
+class Gate:
+    """Judges finished drives by their frames."""
+
+    def __init__(self, readers: FrameReaders, rig: CameraRig, thresholds: Thresholds | None = None) -> None:
+        self.readers, self.rig, self.thresholds = readers, rig, thresholds or Thresholds()
+
+    def judge(self, rollout: Rollout, images: Array) -> tuple[str, ...]:
+        """Reasons why the drive is void, empty if it counts; ``images`` uint8 [F, V, H, W, 3], one per plan."""
+        return self.reasons(self.measure(rollout, images))
+
+    def reasons(self, evidence: Evidence) -> tuple[str, ...]:
+        return reasons(evidence, self.thresholds)
+
+    def measure(self, rollout: Rollout, images: Array) -> Evidence:
+        """What the readers see in the frames, compared with the states that they were made from."""
+        frames = range(0, len(images), JUDGED_EVERY)
+        labels = self.readers.segment(np.ascontiguousarray(images[list(frames)]))
+        seen: dict[str, list[bool]] = {"vehicle": [], "vulnerable": []}
+        ghosts = 0
+        for label_VHW, frame in zip(labels, frames, strict=True):
+            state = rollout.states[frame * rollout.plan_every]
+            conditions = rollout.scene.conditions_at(float(state.t_s))
+            truth = render(rollout.scene.road, state, conditions, self.rig, rollout.scene.seed)
+            category = {int(i): AgentClass(int(c)) for i, c in zip(state.agents.track_id, state.agents.category, strict=True)}
+            for view, name in enumerate(self.rig.names):
+                if name in conditions.lost_cameras:
+                    continue
+                _collect_sightings(seen, label_VHW[view], truth.instance[view], category)
+                ghosts += _count_ghosts(label_VHW[view], np.isin(READ_TABLE[truth.semantics[view]], OBJECT_LABELS))
+        speed_error, yaw_error = self._motion_errors(rollout, images)
+        return Evidence(
+            vehicle_recall=_share(seen["vehicle"]),
+            vulnerable_recall=_share(seen["vulnerable"]),
+            ghosts_per_frame=ghosts / max(1, labels.shape[0] * labels.shape[1]),
+            speed_error_mps=speed_error,
+            yaw_rate_error_radps=yaw_error,
+        )
+
+    def _motion_errors(self, rollout: Rollout, images: Array) -> tuple[float | None, float | None]:
+        if len(images) < 2:
+            return None, None
+        read = self.readers.motion(images)
+        at = np.arange(len(images)) * rollout.plan_every
+        pose, dt_s = rollout.states.ego_xy_yaw_world[at], np.diff(rollout.states.t_s[at])
+        step_m, turn_rad = np.hypot(*np.diff(pose[:, :2], axis=0).T), np.diff(np.unwrap(pose[:, 2]))
+        speed_error, yaw_error = np.abs(read[:, 0] - step_m) / dt_s, np.abs(read[:, 1] - turn_rad) / dt_s
+        return float(speed_error.mean()), float(yaw_error.mean())
+
+
+def _collect_sightings(seen: dict[str, list[bool]], label_HW: Array, instance_HW: Array, category: dict[int, AgentClass]) -> None:
+    for track_id, count in zip(*np.unique(instance_HW[instance_HW >= 0], return_counts=True), strict=True):
+        if count < MIN_OBJECT_PX:
+            continue
+        kind = category[int(track_id)]
+        labels = label_HW[instance_HW == track_id]
+        if kind in VEHICLES:
+            seen["vehicle"].append(bool(np.isin(labels, VEHICLE_LABELS).mean() >= SEEN_SHARE))
+        elif kind in VULNERABLES:
+            seen["vulnerable"].append(bool(np.isin(labels, VULNERABLE_LABELS).mean() >= SEEN_SHARE))
+
+
+def _count_ghosts(label_HW: Array, truth_HW: Array) -> int:
+    grown = cv2.dilate(truth_HW.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    count, component, stats, _ = cv2.connectedComponentsWithStats(np.isin(label_HW, OBJECT_LABELS).astype(np.uint8))
+    large = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] >= MIN_OBJECT_PX]
+    return sum(bool(grown[component == i].mean() < GHOST_OVERLAP) for i in large)
+
+
+def _share(seen: Sequence[bool]) -> float | None:
+    return float(np.mean(seen)) if len(seen) >= MIN_SIGHTINGS else None
+
+
+def reasons(evidence: Evidence, thresholds: Thresholds) -> tuple[str, ...]:
+    """One sentence per limit that the evidence breaks."""
+    out = []
+    for name, value in evidence.known().items():
+        limit = getattr(thresholds, name)
+        if value < limit if name in LOWER_IS_WORSE else value > limit:
+            out.append(WORDS[name].format(value=value, limit=limit))
+    return tuple(out)
+
+
+def calibrate(evidence: Sequence[Evidence], false_void_rate: float = 0.02) -> Thresholds:
+    """Limits that make at most ``false_void_rate`` of these reference drives void; each of the five gets an equal part of it.
+
+    With few drives this is the worst value seen. Raises ValueError where a measure was never known.
+    """
+    share, limits = false_void_rate / len(fields(Thresholds)), {}
+    for name in (f.name for f in fields(Thresholds)):
+        values = sorted(e.known()[name] for e in evidence if name in e.known())
+        if not values:
+            raise ValueError(f"no reference drive tells anything about {name}")
+        allowed = int(share * len(evidence))  # drives that this limit may lose
+        limits[name] = values[min(allowed, len(values) - 1)] if name in LOWER_IS_WORSE else values[-1 - min(allowed, len(values) - 1)]
+    return Thresholds(**limits)
+
+
+def gate_for(world: World) -> Gate | None:
+    """The gate with the embedded readers; None for the reference world, which shows the state by construction."""
+    if isinstance(world, RasterWorld):
+        return None
+    return Gate(Readers.load(), world.rig)
