@@ -209,16 +209,14 @@ def file_hash(path: str | Path) -> str:
         raise _unreadable(path, error) from error
 
 
-def provenance(
-    seed: int, *, settings: Mapping[str, str | float | int | bool] | None = None, device: str | None = None, **ids: str
-) -> Provenance:
+def provenance(seed: int, settings: Mapping[str, str | float | int | bool] | None = None, /, **ids: str) -> Provenance:
     """Version, commit, time and machine of this moment; ``ids`` name what took part (policy="...", world="...")."""
     return Provenance(
         version=__version__,
         commit=source_commit(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=seed,
-        device=device or device_name(),
+        device=device_name(),
         ids=dict(ids),
         settings=dict(settings or {}),
     )

@@ -101,7 +101,7 @@ def _rollout(seed: int = 0) -> Rollout:
         plan_every=2,
         ended="horizon",
         latency_ms=_random(rng, 2).astype(np.float32),
-        provenance=store.provenance(seed, settings={"steps": 4, "half": True, "scale": 1.0}, policy="expert"),
+        provenance=store.provenance(seed, {"steps": 4, "half": True, "scale": 1.0}, policy="expert"),
     )
 
 
@@ -314,7 +314,7 @@ def test_a_run_folder_appears_whole(tmp_path: Path) -> None:
 
 
 def test_provenance_says_where_a_result_comes_from() -> None:
-    entry = store.provenance(5, settings={"steps": 4}, policy="expert", world="raster")
+    entry = store.provenance(5, {"steps": 4}, policy="expert", world="raster")
     assert isinstance(entry, Provenance) and entry.created.endswith("+00:00") and entry.device
     assert entry.ids == {"policy": "expert", "world": "raster"} and entry.settings == {"steps": 4} and entry.seed == 5
 

@@ -54,7 +54,7 @@ def save_policy(path: str | Path, network: TeacherNetwork | OnboardNetwork, *, s
     import torch
 
     kind = "teacher" if isinstance(network, TeacherNetwork) else "onboard"
-    card = PolicyCard(kind, network.config, provenance(seed, settings=None, device=None, **ids))
+    card = PolicyCard(kind, network.config, provenance(seed, **ids))
     save_network(path, network, card, torch.float16 if half else torch.float32)
 
 
