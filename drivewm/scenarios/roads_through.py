@@ -104,7 +104,7 @@ def _ramp(options: RoadOptions, zone_m: float) -> tuple[Plan, Array, Array]:
     bend = arc_line(np.array([-5.0, y_ramp, np.pi]), 160.0, np.radians(14.0))
     heading = np.pi + np.radians(14.0)
     far = bend[-1] + max(30.0, half - 50.0) * np.array([np.cos(heading), np.sin(heading)])
-    ramp = joined(np.array([[0.0, y_ramp]]), bend, far[None])[::-1]
+    ramp = joined(joined(np.array([[0.0, y_ramp]]), bend, far[None])[::-1])
     joining = joined(np.array([[0.0, y_ramp], [0.65 * zone_m, y_ramp]]), shifted_line(0.65 * zone_m, zone_m, y_ramp, y_main))
     side = options.lane_width_m / 2.0 + min(options.margin_m, 1.0)
     plan.paved += [ribbon(ramp, side, side), ribbon(joining, side, side)]
@@ -125,7 +125,7 @@ def _split(lanes: list[Lane], x_from_m: float, x_to_m: float, options: RoadOptio
         start = lane.centre_xy[0, 0]
         cuts = [0.0, x_from_m - start, x_to_m - start, polyline_s_m(lane.centre_xy)[-1]]
         for j in range(3):
-            stretches[j].append(part_of(lane.centre_xy, cuts[j], cuts[j + 1]))
+            stretches[j].append(joined(part_of(lane.centre_xy, cuts[j], cuts[j + 1])))
     out[0] = side_by_side("main", stretches[0], options, rightmost_first=True)
     out[2] = side_by_side("exit_straight", stretches[2], options, rightmost_first=True)
     names = [f"main.{i}>straight" for i in range(count)]
@@ -160,8 +160,8 @@ def exit_ramp(options: RoadOptions) -> Plan:
     plan.markings = plan.markings[:-1] + [Marking(plan.markings[-1].xy * mirror, "dashed", 0.25)]
     plan.lanes = _split(plan.lanes, -zone, 0.0, options)
     speed, width = options.speed_limit_mps, options.lane_width_m
-    plan.lanes.append(Lane("main.0>right", (leaving * mirror)[::-1].copy(), width, speed, ("exit_right.0",)))
-    plan.lanes.append(Lane("exit_right.0", (ramp * mirror)[::-1].copy(), width, speed))
+    plan.lanes.append(Lane("main.0>right", joined((leaving * mirror)[::-1]), width, speed, ("exit_right.0",)))
+    plan.lanes.append(Lane("exit_right.0", joined((ramp * mirror)[::-1]), width, speed))
     first = plan.lanes[0]
     links = (*first.successors, "main.0>right")
     plan.lanes[0] = Lane(first.id, first.centre_xy, width, speed, links, first.left, first.right)

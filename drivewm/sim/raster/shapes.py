@@ -124,6 +124,8 @@ def _car() -> Body:
     length, width, height = 4.5, 1.85, 1.55
     half = width / 2
     body = Body((length, width, height))
+    for x in (1.38, -1.38):  # tyres as seen from ahead and behind
+        body = body.with_box((x - 0.3, x + 0.3), (-half + 0.08, half - 0.08), (0.0, 0.2), rgb=TYRE)
     body = body.with_faces(
         box_faces((-2.22, 2.22), (-half + 0.04, half - 0.04), (0.18, 0.62), top_x=(-2.25, 2.18)), paint_share=1.0
     )
@@ -146,10 +148,12 @@ def _truck() -> Body:
     length, width, height = 8.0, 2.5, 3.2
     half = width / 2
     body = Body((length, width, height)).with_box((-3.98, 1.9), (-1.0, 1.0), (0.45, 0.95), rgb=(58.0, 60.0, 62.0))
+    body = body.with_box((-3.3, -1.1), (-half + 0.12, half - 0.12), (0.0, 0.5), rgb=TYRE)
     body = _with_wheels(body, (-1.6, -2.8), half - 0.12, 0.5)
     body = body.with_faces(box_faces((-4.0, 1.95), (-half, half), (0.95, height)), rgb=(96.0, 96.0, 96.0), paint_share=0.6)
     doors = box_faces((-4.01, 0.0), (-0.03, 0.03), (1.0, height), sides=("back",))
     body = body.with_faces(doors, rgb=(70.0, 70.0, 72.0))
+    body = body.with_box((2.4, 3.4), (-half + 0.12, half - 0.12), (0.0, 0.5), rgb=TYRE, part=1)
     cab = box_faces((2.1, 3.98), (-half + 0.08, half - 0.08), (0.45, 2.7), top_x=(2.1, 3.7))
     body = _with_wheels(body.with_faces(cab, paint_share=1.0, part=1), (2.9,), half - 0.08, 0.5, part=1)
     panes = box_faces((2.3, 3.86), (-half + 0.06, half - 0.06), (1.6, 2.45), top_x=(2.3, 3.76), sides=("front", "left", "right"))
@@ -167,6 +171,9 @@ def _bus() -> Body:
         (1, (-1.9, 1.7), ("left", "right", "top")),
         (2, (1.7, 5.5), ("front", "left", "right", "top")),
     ):
+        if part != 1:
+            axle = -2.8 if part == 0 else 3.4
+            body = body.with_box((axle - 0.5, axle + 0.5), (-half + 0.05, half - 0.05), (0.0, 0.35), rgb=TYRE, part=part)
         body = body.with_faces(box_faces(x, (-half, half), (0.3, height), sides=sides), paint_share=1.0, part=part)
         for begin in np.linspace(x[0] + 0.1, x[1], 3)[:2]:
             panes = box_faces((begin, begin + 1.6), (-half - 0.01, half + 0.01), (1.45, 2.7), sides=("left", "right"))
