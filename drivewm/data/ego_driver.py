@@ -27,6 +27,7 @@ NON_EXPERT_MANNERS = (
 )
 _COMFORT_LATERAL_MPS2 = 2.5
 _LOOK_S = (0.0, 0.8, 1.6, 2.4)
+_NOSE_M = EGO_SHAPE.length_m / 2 + EGO_SHAPE.rear_axle_to_centre_m  # from the rear axle to the front bumper
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,34 +112,33 @@ class EgoDriver:
         if not agents.valid.any():
             return 10.0
         speed = float(state.ego_speed_mps)
+        first = int(np.clip(s - 5.0, 0, len(self.scene.route_xy) - 2))
+        route = self.scene.route_xy[first : first + 110]
+        after_s = np.array(_LOOK_S)[:, None]
         yaw = agents.xy_yaw_world[:, 2]
         velocity = agents.speed_mps[:, None] * np.stack([np.cos(yaw), np.sin(yaw)], -1)
-        accel = 10.0
-        for after_s in _LOOK_S:
-            xy = agents.xy_yaw_world[:, :2] + after_s * velocity
-            sd = frenet_sd(self.scene.route_xy, xy)
-            path_yaw = point_at_s(self.scene.route_xy, sd[:, 0])[:, 2]
-            cos, sin = np.cos(yaw - path_yaw), np.sin(yaw - path_yaw)
-            half_l = 0.5 * (np.abs(cos) * agents.size_lwh_m[:, 0] + np.abs(sin) * agents.size_lwh_m[:, 1])
-            half_w = 0.5 * (np.abs(sin) * agents.size_lwh_m[:, 0] + np.abs(cos) * agents.size_lwh_m[:, 1])
-            reach = half_w + EGO_SHAPE.width_m / 2 + 0.3
-            same_way = agents.speed_mps * cos
-            crossing = (np.abs(agents.speed_mps * sin) > 0.5) | (same_way < -0.5)
-            gap = sd[:, 0] - half_l - s - (EGO_SHAPE.length_m / 2 + EGO_SHAPE.rear_axle_to_centre_m)
-            wanted_band = np.abs(sd[:, 1] - d) < reach
-            relevant = agents.valid & wanted_band & (sd[:, 0] > s) & (gap < 80.0)
-            if after_s:  # a later place matters only for those who come from the side, and if the ego gets there by then
-                relevant &= crossing & (gap < speed * (after_s + 1.5) + 4.0)
-                same_way = np.minimum(same_way, 0.0)
-            if relevant.any():
-                allowed = interaction_accel(np.array(speed), np.maximum(gap[relevant], 0.1), np.maximum(same_way[relevant], 0.0))
-                accel = min(accel, float(allowed.min()))
-        return accel
+        sd = frenet_sd(route, agents.xy_yaw_world[:, :2] + after_s[..., None] * velocity) + [first, 0.0]
+        path_yaw = point_at_s(route, sd[..., 0] - first)[..., 2]
+        cos, sin = np.cos(yaw - path_yaw), np.sin(yaw - path_yaw)
+        length, width = agents.size_lwh_m[:, 0], agents.size_lwh_m[:, 1]
+        half_l = 0.5 * (np.abs(cos) * length + np.abs(sin) * width)
+        half_w = 0.5 * (np.abs(sin) * length + np.abs(cos) * width)
+        beside_m = np.where(agents.speed_mps == 0, 0.1, 0.3)  # what stands may be passed closely
+        same_way = agents.speed_mps * cos
+        gap = sd[..., 0] - half_l - s - _NOSE_M
+        relevant = agents.valid & (np.abs(sd[..., 1] - d) < half_w + EGO_SHAPE.width_m / 2 + beside_m)
+        relevant &= (sd[..., 0] > s) & (gap < 80.0)
+        # A later place matters only for those who come from the side, and if the ego gets there by then.
+        crossing = (np.abs(agents.speed_mps * sin) > 0.5) | (same_way < -0.5)
+        relevant &= (after_s == 0) | (crossing & (gap < speed * (after_s + 1.5) + 4.0))
+        leader = np.where(after_s == 0, np.maximum(same_way, 0.0), 0.0)
+        allowed = interaction_accel(np.array(speed), np.maximum(gap, 0.1), leader)
+        return float(allowed[relevant].min(initial=10.0))
 
     def _for_lights(self, state: WorldState, s: float) -> float:
         accel, speed = 10.0, float(state.ego_speed_mps)
         for i, stop_s in self._lamps:
-            gap = stop_s - s - (EGO_SHAPE.length_m / 2 + EGO_SHAPE.rear_axle_to_centre_m)
+            gap = stop_s - s - _NOSE_M
             red = state.signal[i] == SignalState.RED or (state.signal[i] == SignalState.YELLOW and speed**2 < 6.0 * max(gap, 0.1))
             if red and 0.0 < gap < 80.0 and speed**2 < 12.0 * gap:
                 accel = min(accel, float(interaction_accel(np.array(speed), np.array(gap + 1.5), np.array(0.0))))
@@ -169,7 +169,7 @@ def draw_manner(kind: str, rng: np.random.Generator, limit_mps: float, route_to_
 
     ``route_to_left_m`` is the distance from the route to the middle of the lane on its left (oncoming, or the next one).
     """
-    wish = float(np.clip(limit_mps * rng.uniform(0.6, 1.1), 3.0, 25.0))
+    wish = float(np.clip(limit_mps * rng.uniform(0.7, 1.15), 3.0, 25.0))
     start = float(rng.uniform(0.8, 5.0))
     wander = float(rng.choice([0.0, 0.1, 0.2]))
     if kind == "follow":

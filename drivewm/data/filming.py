@@ -12,7 +12,7 @@ from drivewm.data.driving import Driven
 from drivewm.data.tables import image_path
 from drivewm.datatypes import Agents, Array, CameraRig
 from drivewm.geometry import box_corners_xy, ego_from_world
-from drivewm.sim.raster import RasterWorld
+from drivewm.sim.raster import render
 
 JPEG_QUALITY = 95
 # Full colour resolution: at 64 x 96 pixels a car may be three pixels wide, and halved chroma would wash its paint away.
@@ -20,15 +20,16 @@ _JPEG = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTO
 _NEAREST_M = 0.3
 
 
-def film(root: Path, name: str, split: str, driven: Driven, world: RasterWorld) -> Drive:
+def film(root: Path, name: str, split: str, driven: Driven, rig: CameraRig) -> Drive:
     """Writes the images of a drive below ``root`` and gives its record."""
-    scene, rig = driven.drive.scene, world.rig
+    scene = driven.drive.scene
     frame_every = round(1.0 / (rig.rate_hz * scene.dt_s))
-    steps = range(0, min(len(driven.states.t_s), scene.steps), frame_every)
+    steps = range(0, len(driven.states.t_s), frame_every)
+    steps = steps[: len(steps) - 1 + len(steps) % 2]  # the last frame is a key frame, so that no box has to be guessed
     shares = []
     for frame, step in enumerate(steps):
         state = driven.states[step]
-        picture = world.render(scene.road, state, scene.conditions_at(float(state.t_s)), rig, seed=scene.seed)
+        picture = render(scene.road, state, scene.conditions_at(float(state.t_s)), rig, scene.seed)
         for view, camera in enumerate(rig.names):
             path = root / image_path(name, camera, frame, rig.rate_hz, key=frame % 2 == 0)
             path.write_bytes(encode_jpeg(picture.images[view]))

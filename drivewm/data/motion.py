@@ -63,7 +63,7 @@ def _interpolated(xy_yaw: Array, key_s: Array, at_s: Array) -> tuple[Array, Arra
     track = np.column_stack([xy_yaw[:, :2], np.unwrap(xy_yaw[:, 2])])
     if len(key_s) == 1:
         return np.repeat(xy_yaw, len(at_s), 0), np.zeros(len(at_s)), np.zeros(len(at_s))
-    slope = np.gradient(track, key_s, axis=0)
+    slope = np.gradient(track, key_s, axis=0, edge_order=2 if len(key_s) > 2 else 1)
     k = np.clip(np.searchsorted(key_s, at_s, side="right") - 1, 0, len(key_s) - 2)
     step = (key_s[k + 1] - key_s[k])[:, None]
     u = (at_s - key_s[k])[:, None] / step

@@ -68,7 +68,7 @@ def _makers(stage: Stage) -> dict[str, tuple[_Maker, float]]:
 
 
 def _speed(stage: Stage, rng: np.random.Generator) -> float:
-    return float(np.clip(stage.options.speed_limit_mps * rng.uniform(0.5, 1.05), 2.0, 27.0))
+    return float(np.clip(stage.options.speed_limit_mps * rng.uniform(0.65, 1.1), 2.0, 27.0))
 
 
 def _motor(rng: np.random.Generator) -> AgentClass:
@@ -76,17 +76,17 @@ def _motor(rng: np.random.Generator) -> AgentClass:
 
 
 def _ahead(stage: Stage, rng: np.random.Generator) -> Actor | None:
-    gap = float(rng.uniform(9.0, 25.0) if rng.random() < 0.5 else rng.uniform(25.0, 70.0))
+    gap = 8.0 + float(rng.uniform(0.6, 2.0) * stage.ego_speed_mps if rng.random() < 0.6 else rng.uniform(20.0, 70.0))
     s = stage.ego_s_m + gap
-    speed = float(np.clip(stage.ego_speed_mps * rng.uniform(0.6, 1.1), 0.0, 27.0))
+    speed = float(np.clip(stage.ego_speed_mps * rng.uniform(0.75, 1.15), 0.0, 27.0))
     wish = _speed(stage, rng)
     steps: tuple[Step, ...] = ()
     draw = rng.random()
-    if draw < 0.3:
+    if draw < 0.2:
         steps = (brake_step(rng, speed),)
         if rng.random() < 0.5:
             steps += (go_step(rng, wish, steps[0][1] + 2.0),)
-    elif draw < 0.4:
+    elif draw < 0.27:
         speed, wish, steps = 0.0, 0.0, (go_step(rng, wish, 1.0),) if rng.random() < 0.7 else ()
     return Actor(_motor(rng), stage.route_xy, s, float(rng.normal(0, 0.15)), speed, wish, True, steps)
 
@@ -224,19 +224,21 @@ def _crosser(stage: Stage, rng: np.random.Generator) -> Actor | None:
     begin = half + float(rng.uniform(1.0, 2.5))
     path = centre + unit * (np.arange(0.0, 2 * begin + 20.0) - begin)[:, None]
     at_s = float(np.clip(ahead / max(stage.ego_speed_mps, 4.0) - begin / speed + rng.uniform(-2.0, 2.0), 0.0, 8.0))
-    step: Step = (TriggerKind.TIME, at_s, ManoeuvreKind.SPEED, speed, 2.0)
+    go: Step = (TriggerKind.TIME, at_s, ManoeuvreKind.SPEED, speed, 2.0)
+    rest: Step = (TriggerKind.TIME, at_s + (2 * begin - 0.5) / speed, ManoeuvreKind.SPEED, 0.0, 2.0)
     category = AgentClass.BICYCLE if rng.random() < 0.15 else AgentClass.PEDESTRIAN
-    return Actor(category, path, 0.0, 0.0, 0.0, 0.0, False, (step,))
+    return Actor(category, path, 0.0, 0.0, 0.0, 0.0, False, (go, rest))
 
 
 def _debris(stage: Stage, rng: np.random.Generator) -> Actor | None:
     s = stage.ego_s_m + float(rng.uniform(25.0, 110.0))
-    return Actor(AgentClass.DEBRIS, stage.route_xy, s, float(rng.uniform(-2.5, 2.5)))
+    aside = float(rng.uniform(-0.6, 0.6) if rng.random() < 0.25 else rng.choice([-1.0, 1.0]) * rng.uniform(1.4, 2.5))
+    return Actor(AgentClass.DEBRIS, stage.route_xy, s, aside)
 
 
 def _cone(stage: Stage, rng: np.random.Generator) -> Actor | None:
     s = stage.ego_s_m + float(rng.uniform(10.0, 90.0))
-    side = float(rng.choice([-1.0, -1.0, 1.0])) * stage.options.lane_width_m * float(rng.uniform(0.45, 0.6))
+    side = float(rng.choice([-1.0, -1.0, 1.0])) * stage.options.lane_width_m * float(rng.uniform(0.5, 0.65))
     category = AgentClass.BARRIER if rng.random() < 0.35 else AgentClass.TRAFFIC_CONE
     return Actor(category, stage.route_xy, s, side)
 

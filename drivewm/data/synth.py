@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from drivewm.data.filming import film
 from drivewm.data.towns import SPLITS
 from drivewm.errors import InputError
 from drivewm.execution.units import Unit, run_units
-from drivewm.sim.raster import RasterWorld
 from drivewm.sim.rigs import nuscenes_rig
 from drivewm.store import read_json, save_record, write_json
 
@@ -146,17 +144,11 @@ def _splits(options: SynthOptions) -> list[tuple[str, int]]:
     return out
 
 
-@lru_cache(maxsize=1)
-def _world(height: int, width: int, rate_hz: float) -> RasterWorld:
-    cv2.setNumThreads(1)  # scenes run in parallel, not pixels
-    return RasterWorld(nuscenes_rig(height, width, rate_hz))
-
-
 def film_scene(payload: dict[str, Any]) -> dict[str, Any]:
     """One unit of work: drives, photographs and stores a scene."""
-    root = Path(payload["root"])
-    world = _world(payload["height"], payload["width"], payload["camera_hz"])
+    cv2.setNumThreads(1)  # scenes run in parallel, not pixels
+    root, rig = Path(payload["root"]), nuscenes_rig(payload["height"], payload["width"], payload["camera_hz"])
     driven = drive_town(payload["index"], payload["split"], payload["seed"], seconds=payload["seconds"])
-    drive = film(root, payload["name"], payload["split"], driven, world)
+    drive = film(root, payload["name"], payload["split"], driven, rig)
     save_record(root / "drives" / f"{payload['name']}.safetensors", drive)
     return {"frames": len(drive.seen_share), "agents": int(drive.states.agents.valid.shape[1]), "ended": drive.ended}

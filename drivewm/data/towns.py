@@ -126,19 +126,20 @@ def draw_drive(index: int, split: str, seed: int, *, seconds: float, attempt: in
     return TownDrive(scene, choices, manner, cast, seed_key)
 
 
-def balanced(index: int, count: int, seed: int, salt: int) -> int:
+def balanced(index: int, count: int, *key: int) -> int:
     """Item of a fair schedule: every run of ``count`` indices sees each of ``count`` items once, in an order of its own."""
     block, place = divmod(index, count)
-    order = np.random.default_rng(np.random.SeedSequence([seed, salt, block])).permutation(count)
+    order = np.random.default_rng(np.random.SeedSequence([*key, block])).permutation(count)
     return int(order[place])
 
 
 def _choices(index: int, split: str, seed: int, rng: np.random.Generator) -> Choices:
     weathers, lights = list(Weather), list(Light)
-    sky = balanced(index, len(weathers) * len(lights), seed, 1)
-    kind = ROAD_KINDS[balanced(index, len(ROAD_KINDS), seed, 2)]
+    key = (seed, SPLITS.index(split))
+    sky = balanced(index, len(weathers) * len(lights), *key, 1)
+    kind = ROAD_KINDS[balanced(index, len(ROAD_KINDS), *key, 2)]
     # Every block of five drives has two that are no expert's.
-    expert = balanced(index, 5, seed, 3) >= round(5 * NON_EXPERT_SHARE)
+    expert = balanced(index, 5, *key, 3) >= round(5 * NON_EXPERT_SHARE)
     pool = EXPERT_MANNERS if expert else NON_EXPERT_MANNERS
     while True:
         surroundings = _surroundings(kind, rng)
@@ -185,7 +186,7 @@ def _lanes(kind: str, surroundings: str, rng: np.random.Generator) -> tuple[int,
 
 def _stage(choices: Choices, seconds: float, rng: np.random.Generator) -> tuple[Stage, str]:
     limit = choices.limit_mps
-    speed = 0.0 if rng.random() < 0.1 else float(limit * rng.uniform(0.35, 1.05))
+    speed = 0.0 if rng.random() < 0.1 else float(min(25.0, limit * rng.uniform(0.4, 1.1)))
     reach = limit * 1.1 * seconds
     along = choices.kind in ("straight", "curve")
     bend = rng.uniform(16.0, 24.0) if choices.kind == "roundabout" else rng.uniform(25.0, 60.0) * (limit / 9.0) ** 1.5
