@@ -12,6 +12,7 @@ from drivewm.sim.raster.shapes import HEAD_LAMP, TAIL_LAMP, Body, body_of, cuboi
 
 RANGE_M = 110.0
 BRAKING_MPS2 = -1.0  # brake lights come on below
+_SHADOW_SHARE = np.array([0.7 if c in VULNERABLE else 1.0 for c in AgentClass])  # of the box that a body fills
 _STEP_LENGTH_M = 1.5  # of a walking person, two steps
 LABEL_OF_CLASS = np.array(
     [
@@ -82,8 +83,7 @@ def _looks(body: Body, state: WorldState, rows: Array, paint: Array, lights_on: 
     rgb = np.minimum(rgb + body.skin_share[:, None] * skin[:, None], 255.0)
     glow = np.zeros(rgb.shape[:2], np.float32)
     head, tail = body.lamp == HEAD_LAMP, body.lamp == TAIL_LAMP
-    rides = ~np.isin(agents.category[rows], [int(AgentClass.BICYCLE)])
-    braking = (agents.accel_mps2[rows] < BRAKING_MPS2) & rides
+    braking = (agents.accel_mps2[rows] < BRAKING_MPS2) & (agents.category[rows] != AgentClass.BICYCLE)
     if lights_on:
         rgb[:, head], glow[:, head] = (255.0, 250.0, 226.0), 1.0
         rgb[:, tail], glow[:, tail] = (190.0, 14.0, 14.0), 0.75
@@ -97,5 +97,5 @@ def footprints(state: WorldState, range_m: float) -> tuple[Array, Array]:
     pose = relative_xy_yaw(state.agents.xy_yaw_world, state.ego_xy_yaw_world)
     shown = np.asarray(state.agents.valid, bool) & (np.hypot(pose[:, 0], pose[:, 1]) < range_m)
     size = state.agents.size_lwh_m[shown]
-    slim = np.where(np.isin(state.agents.category[shown], [int(c) for c in VULNERABLE]), 0.7, 1.0)
+    slim = _SHADOW_SHARE[state.agents.category[shown]]
     return np.concatenate([pose[shown], size[:, :2] * slim[:, None]], 1), size[:, 2]

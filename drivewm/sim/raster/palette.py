@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from drivewm.datatypes import STATIC_CLASSES, Array
+from drivewm.datatypes import STATIC_CLASSES, AgentClass, Array
 
 # Paint of vehicles and clothes; index 0 means "no paint of its own".
 PAINT_RGB: Array = np.array(
@@ -40,6 +40,9 @@ HOUSING_RGB = np.array([28, 30, 32], np.float32)
 LAMP_RGB = np.array([(255, 48, 36), (255, 196, 40), (48, 255, 120)], np.float32)  # in the order of SignalState
 
 
+_HAS_PAINT = np.array([c not in STATIC_CLASSES for c in AgentClass])
+
+
 def mixed(number: Array | int, salt: int = 0) -> Array:
     """A well-spread unsigned 32-bit hash of integers, equal on every machine."""
     x = (np.asarray(number).astype(np.int64) + 0x9E3779B9 * (salt + 1)) & 0xFFFFFFFF
@@ -51,4 +54,4 @@ def mixed(number: Array | int, salt: int = 0) -> Array:
 def paint_index(track_id: Array, category: Array) -> Array:
     """Index into PAINT_RGB of each agent: 1..31 from its track id alone, 0 for barriers, cones and debris."""
     index = 1 + mixed(track_id) % (len(PAINT_RGB) - 1)
-    return np.where(np.isin(category, [int(c) for c in STATIC_CLASSES]), 0, index).astype(np.uint8)
+    return np.where(_HAS_PAINT[np.asarray(category)], index, 0).astype(np.uint8)

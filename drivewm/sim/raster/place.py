@@ -9,7 +9,8 @@ from drivewm.datatypes import Array, RoadMap, WorldState
 from drivewm.sim.raster.agents import agent_faces
 from drivewm.sim.raster.faces import Faces, joined_faces
 from drivewm.sim.raster.ground import Ground, ground_of
-from drivewm.sim.raster.scenery import RANGE_M, Trees, building_faces, signal_faces, tree_faces, trees_of
+from drivewm.sim.raster.scenery import RANGE_M, Trees, building_faces, tree_faces, trees_of
+from drivewm.sim.raster.signals import Signals, signal_faces, signals_of
 
 _REMEMBERED = 512
 _prepared: OrderedDict[int, tuple[RoadMap, Place]] = OrderedDict()
@@ -21,6 +22,7 @@ class Place:
     ground: Ground
     buildings: Faces  # world frame
     trees: Trees
+    signals: Signals | None
 
     def faces(self, state: WorldState, *, plain: bool, lights_on: bool = False) -> Faces:
         """Everything that stands or moves near the ego, in the ego frame."""
@@ -28,7 +30,7 @@ class Place:
         parts = [
             self.buildings.near(ego[:2], RANGE_M).moved_to(ego),
             tree_faces(self.trees, ego),
-            signal_faces(self.road, state, plain=plain),
+            *([signal_faces(self.signals, state, plain=plain)] if self.signals else []),
             *agent_faces(state, plain=plain, lights_on=lights_on),
         ]
         return joined_faces(parts)
@@ -38,7 +40,7 @@ def place_of(road: RoadMap) -> Place:
     """The prepared place of a map; remembered for the maps used last."""
     entry = _prepared.get(id(road))
     if entry is None:
-        entry = (road, Place(road, ground_of(road), building_faces(road), trees_of(road)))
+        entry = (road, Place(road, ground_of(road), building_faces(road), trees_of(road), signals_of(road)))
         _prepared[id(road)] = entry  # keeps the map alive, so that its id stays its own
         if len(_prepared) > _REMEMBERED:
             _prepared.popitem(last=False)

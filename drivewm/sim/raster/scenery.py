@@ -1,4 +1,4 @@
-"""What stands still: buildings as faces in the world frame, trees and signals as faces turned towards the viewer."""
+"""What stands still: buildings as faces in the world frame, trees as flat faces turned towards the viewer."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from drivewm.datatypes import Array, RoadMap, SemanticClass, WorldState
-from drivewm.geometry import ego_from_world, rotate_xy, wrap_angle_rad
+from drivewm.datatypes import Array, RoadMap, SemanticClass
+from drivewm.geometry import ego_from_world, rotate_xy
 from drivewm.sim.raster.faces import CORNERS, Faces, Texture, padded
-from drivewm.sim.raster.palette import CROWN_RGB, HOUSING_RGB, LAMP_RGB, POLE_RGB, ROOF_RGB, TRUNK_RGB, WALL_RGB, mixed
-from drivewm.sim.raster.shapes import box_faces
+from drivewm.sim.raster.palette import CROWN_RGB, ROOF_RGB, TRUNK_RGB, WALL_RGB, mixed
 
 RANGE_M = 120.0
 VIEWPOINT_EGO = np.array([1.0, 0.0])  # the middle of the cameras, to which flat trees turn
@@ -175,42 +174,3 @@ def _upright(xy: Array, across: Array, outline: Array, height_m: Array) -> Array
     outline = np.broadcast_to(outline, (len(xy), *outline.shape[-2:])) * height_m[:, None, None]
     ground = xy[:, None] + outline[..., :1] * across[:, None]
     return padded(np.concatenate([ground, outline[..., 1:]], -1).astype(np.float32))
-
-
-def signal_faces(road: RoadMap, state: WorldState, *, plain: bool) -> Faces:
-    """Poles with lamps. ``plain`` shows the whole head in the class of its state instead of the three lamps."""
-    parts, rgb, label, glow, group = [], [], [], [], []
-    for i, signal in enumerate(road.signals):
-        xy = ego_from_world(signal.xy_yaw_world[:2], state.ego_xy_yaw_world)
-        if np.hypot(*xy) > RANGE_M:
-            continue
-        yaw = float(wrap_angle_rad(signal.xy_yaw_world[2] + np.pi - state.ego_xy_yaw_world[2]))  # x of the head faces traffic
-        shown = int(state.signal[i])
-        boxes: list[tuple[Array, Array, int, float]] = [
-            (box_faces((-0.08, 0.08), (-0.08, 0.08), (0.0, 2.5)), POLE_RGB, SemanticClass.POLE, 0.0)
-        ]
-        lit_label = SemanticClass.SIGNAL_RED + shown
-        head = box_faces((-0.2, 0.2), (-0.36, 0.36), (2.4, 4.2))
-        boxes.append((head, LAMP_RGB[shown] if plain else HOUSING_RGB, lit_label if plain else SemanticClass.POLE, 0.0))
-        for j in range(3) if not plain else ():
-            lamp = _lamp(3.9 - 0.6 * j)
-            lit = j == shown
-            looks = (LAMP_RGB[j], lit_label, 1.0) if lit else (LAMP_RGB[j] * 0.2, SemanticClass.POLE, 0.0)
-            boxes.append((lamp, *looks))
-        for quads, colour, kind, shine in boxes:
-            quads = padded(np.array(quads))
-            quads[..., :2] = rotate_xy(quads[..., :2], yaw) + xy
-            parts.append(quads)
-            rgb.append(np.broadcast_to(colour, (len(quads), 3)))
-            label += [int(kind)] * len(quads)
-            glow += [shine] * len(quads)
-            group += [i] * len(quads)
-    if not parts:
-        return no_faces()
-    numbers = np.unique(np.array(group), return_inverse=True)[1]
-    return Faces.of(np.concatenate(parts), np.concatenate(rgb), np.array(label), numbers, glow=np.array(glow, np.float32))
-
-
-def _lamp(z: float) -> Array:
-    angle = np.arange(CORNERS) * (2 * np.pi / CORNERS) + np.pi / 8
-    return np.asarray(np.stack([np.full(CORNERS, 0.22), 0.27 * np.cos(angle), z + 0.27 * np.sin(angle)], 1)[None])
