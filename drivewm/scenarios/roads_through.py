@@ -13,6 +13,7 @@ from drivewm.scenarios.roads_plan import Plan, carriageway_markings, main_offset
 
 PARKING_WIDTH_M = 2.3
 BAY_LENGTH_M = 6.0
+RAMP_ZONE_M = 160.0  # a longer road does not have a longer lane to join or leave by
 
 
 def _carriageway(reference_xy: Array, options: RoadOptions, *, extra_right_m: float = 0.0) -> Plan:
@@ -141,7 +142,7 @@ def _split(lanes: list[Lane], x_from_m: float, x_to_m: float, options: RoadOptio
 
 def merge(options: RoadOptions) -> Plan:
     """An on-ramp from the right: ``from_right.0`` joins ``main.0`` over the stretch from x = 0 on."""
-    zone = 0.4 * options.length_m
+    zone = min(0.4 * options.length_m, RAMP_ZONE_M)
     plan, ramp, joining = _ramp(options, zone)
     plan.lanes = _split(plan.lanes, 0.0, zone, options)
     speed, width = options.speed_limit_mps, options.lane_width_m
@@ -152,7 +153,7 @@ def merge(options: RoadOptions) -> Plan:
 
 def exit_ramp(options: RoadOptions) -> Plan:
     """An off-ramp to the right: ``main.0>right`` leads to ``exit_right.0``, whose nose is at x = 0."""
-    zone = 0.4 * options.length_m
+    zone = min(0.4 * options.length_m, RAMP_ZONE_M)
     plan, ramp, leaving = _ramp(options, zone)
     mirror = np.array([-1.0, 1.0])
     plan.paved = [scale(shape, -1.0, 1.0, origin=(0.0, 0.0)) for shape in plan.paved]
