@@ -202,7 +202,7 @@ def first_touch_s_m(route_xy: Array, path_xy: Array, within_m: float = 0.5) -> f
     if len(near) == 0:
         return None
     index = int(near[0])
-    while index + 1 < len(gap) and gap[index + 1] < gap[index]:
+    while index + 1 < len(gap) and gap[index + 1] < gap[index] - 1e-6:
         index += 1
     return float(s[index])
 
