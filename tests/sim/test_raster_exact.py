@@ -200,3 +200,16 @@ def test_paint_is_a_function_of_the_track_id_alone():
     assert set(np.unique(cars)) == set(range(1, len(PAINT_RGB)))
     assert np.bincount(cars)[1:].min() > 30
     assert (paint_index(ids, np.full(2000, AgentClass.BARRIER, np.int8)) == 0).all()
+
+
+def test_an_empty_map_without_agents_is_sky_over_terrain():
+    frame = seen(state_with(), RoadMap())
+    assert set(np.unique(frame.semantics)) == {SemanticClass.SKY, SemanticClass.TERRAIN}
+    assert (layout(RoadMap(), state_with(), RIG).paint == 0).all()
+
+
+def test_an_agent_around_the_cameras_does_no_harm():
+    for kind in AgentClass:
+        state = state_with((kind, 1.0, 0.1, 0.3, (4.0, 2.0, 2.0)))
+        assert np.isfinite(seen(state).depth_m).all()
+        assert (layout(ROAD, state, RIG).label <= max(SemanticClass)).all()

@@ -12,7 +12,7 @@ from drivewm.sim.raster.ground import Ground, ground_of
 from drivewm.sim.raster.scenery import RANGE_M, Trees, building_faces, tree_faces, trees_of
 from drivewm.sim.raster.signals import Signals, signal_faces, signals_of
 
-_REMEMBERED = 512
+_REMEMBERED = 256
 _prepared: OrderedDict[int, tuple[RoadMap, Place]] = OrderedDict()
 
 
