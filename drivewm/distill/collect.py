@@ -117,5 +117,5 @@ def save_visits(folder: str | Path, visits: Sequence[Visits], first: int = 0) ->
 
 
 def load_visits(folder: str | Path) -> list[Visits]:
-    """All drives in a folder, in order."""
-    return [load_record(Visits, file) for file in sorted(Path(folder).glob("drive-*.safetensors"))]
+    """All drives in a folder and the folders below it, in order."""
+    return [load_record(Visits, file) for file in sorted(Path(folder).rglob("drive-*.safetensors"))]

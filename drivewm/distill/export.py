@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivewm.distill.collect import Visits
-from drivewm.distill.golden import Difference, answers, difference, golden_vectors, onnx_answer
+from drivewm.distill.golden import Difference, difference, golden_vectors
 from drivewm.distill.model_card import model_card
-from drivewm.distill.onnx_file import Latency, measure_latency, open_session, write_int8, write_onnx
+from drivewm.distill.onnx_file import Latency, file_answers, measure_latency, write_int8, write_onnx
 from drivewm.policies.contract import onboard_contract
-from drivewm.policies.load import save_policy
 from drivewm.policies.onboard import OnboardNetwork
-from drivewm.policies.weights import policy_id
+from drivewm.policies.weights import PolicyCard, policy_id, save_network
 from drivewm.records import encode_record
 from drivewm.store import atomic_folder, device_name, file_hash, provenance, save_record, write_json, write_text
 
@@ -62,15 +61,14 @@ def export(
         tell("golden vectors")
         golden = golden_vectors(network, visits)
         save_record(folder / GOLDEN, golden)
-        save_policy(folder / WEIGHTS, network, seed=options.seed, **options.ids)
+        save_network(folder / WEIGHTS, network, PolicyCard("onboard", config, origin))
         tell("ONNX")
         write_onnx(folder / ONNX, network, contract)
         tell("int8")
         write_int8(folder / INT8, folder / ONNX, contract, visits, options.seed)
         tell("latency")
         parity, agreement = (
-            difference(golden, answers(golden, lambda feed, s=open_session(folder / file): onnx_answer(s, feed), config.memory_width))
-            for file in (ONNX, INT8)
+            difference(golden, file_answers(folder / file, golden, config.memory_width)) for file in (ONNX, INT8)
         )
         machine = device_name()
         latency = tuple(measure_latency(folder / file, contract, machine, options.latency_calls) for file in (ONNX, INT8))

@@ -35,14 +35,13 @@ def model_card(
 ) -> str:
     """Markdown."""
     shapes = {tensor.name: list(tensor.shape[1:]) for tensor in contract.inputs}
-    run = _RUN.format(
-        key=METADATA_KEY, width=shapes["memory"][0], images=[1, *shapes["images"]], route=shapes["route_xy_ego"][0]
-    )
+    run = _RUN.format(key=METADATA_KEY, width=shapes["memory"][0], images=[1, *shapes["images"]], route=shapes["route_xy_ego"][0])
     origin = contract.provenance
     parts = [
         f"# Onboard driving policy `{contract.policy_id}`",
-        f"Plans {len(contract.plan_t_s)} points over {contract.plan_t_s[-1]:g} s from {len(contract.rig.names)} cameras, called at "
-        f"{contract.rate_hz:g} Hz. Everything a runtime must know is inside the file, as JSON under `{METADATA_KEY}` in `metadata_props`.",
+        f"Plans {len(contract.plan_t_s)} points over {contract.plan_t_s[-1]:g} s from {len(contract.rig.names)} cameras, called "
+        f"at {contract.rate_hz:g} Hz. Everything a runtime must know is inside the file, as JSON under `{METADATA_KEY}` in "
+        "`metadata_props`.",
         "## Run it",
         run,
         f"Cameras: {', '.join(contract.rig.names)}. Frames: {contract.frames}. Normalisation: {contract.normalisation}.",
@@ -55,7 +54,13 @@ def model_card(
         ),
         f"One car, one thread, {latency[0].machine}.",
         _table(
-            ("against torch", "largest logit difference", "largest memory difference", "same plan chosen", "mean distance of plans"),
+            (
+                "against torch",
+                "largest logit difference",
+                "largest memory difference",
+                "same plan chosen",
+                "mean distance of plans",
+            ),
             (
                 (n, f"{d.logits:.1e}", f"{d.memory:.1e}", f"{d.same_choice:.0%}", f"{d.plan_distance_m:.3f} m")
                 for n, d in parity.items()
@@ -64,13 +69,15 @@ def model_card(
         *((_table(("closed loop", "value"), scores.items()),) if scores else ()),
         "## Files",
         _table(("file", "size"), ((name, f"{size / 1e6:.2f} MB") for name, size in size_bytes.items())),
-        "`manifest.json` holds the SHA-256 of every file; `golden.safetensors` inputs and expected outputs with the memory fed back. "
-        "`drivewm verify FOLDER` checks all of it.",
+        "`manifest.json` holds the SHA-256 of every file; `golden.safetensors` inputs and expected outputs with the memory fed "
+        "back. `drivewm verify FOLDER` checks all of it.",
         "## Where it comes from",
-        _table(("what", "id"), [*origin.ids.items(), ("drivewm", f"{origin.version} ({origin.commit})"), ("made", origin.created)]),
+        _table(
+            ("what", "id"), [*origin.ids.items(), ("drivewm", f"{origin.version} ({origin.commit})"), ("made", origin.created)]
+        ),
         "## Limits",
-        "Trained and measured in simulated and dreamed driving only. It has seen no real road, no left-hand traffic and no camera rig "
-        "but the one in its contract. It is a research artefact: not fit to control a vehicle.",
+        "Trained and measured in simulated and dreamed driving only. It has seen no real road, no left-hand traffic and no camera "
+        "rig but the one in its contract. It is a research artefact: not fit to control a vehicle.",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -19,7 +19,7 @@ import torch
 
 from drivewm.datatypes import Array
 from drivewm.distill.collect import Visits
-from drivewm.distill.golden import INPUTS
+from drivewm.distill.golden import INPUTS, Golden, answers, onnx_answer
 from drivewm.policies.contract import OPSET, PolicyContract, to_metadata
 from drivewm.policies.onboard import OnboardNetwork
 
@@ -118,6 +118,12 @@ def open_session(path: Path, threads: int = 1) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def file_answers(path: Path, golden: Golden, memory_width: int) -> dict[str, Array]:
+    """What the file answers on the golden inputs, its own memory fed back."""
+    session = open_session(path)
+    return answers(golden, lambda feed: onnx_answer(session, feed), memory_width)
 
 
 @dataclass(frozen=True, slots=True)
