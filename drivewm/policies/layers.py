@@ -45,7 +45,9 @@ class LookAlong(nn.Module):
         batch, views, channels = features.shape[:3]
         matrix = self.image_from_ego
         ground = matrix[:, :, 2] * LOOK_HEIGHT_M + matrix[:, :, 3]
-        image = torch.einsum("vij,bpj->bvpi", matrix[:, :, :2], xy_ego) + ground[None, :, None]
+        # Written out, because autocast would multiply matrices in half precision and miss the pixels.
+        x, y = xy_ego[:, None, :, :1], xy_ego[:, None, :, 1:]
+        image = x * matrix[None, :, None, :, 0] + y * matrix[None, :, None, :, 1] + ground[None, :, None]
         depth = image[..., 2:]
         at = image[..., :2] / torch.clamp(depth, min=_NEAREST_M)
         seen = (depth[..., 0] > _NEAREST_M) & (torch.abs(at) < 1).all(-1)

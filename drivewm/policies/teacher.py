@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from drivewm.datatypes import Array, CameraRig, Observation, Trajectory
+from drivewm.datatypes import CameraRig, Observation, Trajectory
 from drivewm.policies.judge import GATES, PARTS, WEIGHTS
 from drivewm.policies.layers import EgoEmbedding, PlanEmbedding, token_grid, unit_images
-from drivewm.policies.vocabulary import candidates, chosen
+from drivewm.policies.vocabulary import candidates, chosen, feasible
 from drivewm.policies.weights import policy_id
 from drivewm.protocols import GroundTruth, PolicySpec
 from drivewm.sim.rigs import nuscenes_rig
@@ -24,6 +24,7 @@ from drivewm.sim.rigs import nuscenes_rig
 FRAMES = 2
 PLAN_T_S = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
 IMITATION_WEIGHT = 0.1
+INFEASIBLE = 20.0  # taken off the log-score of plans that tyres and steering do not allow
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class TeacherOutput:
     """What the network says of every candidate; all logits."""
 
     plans: Tensor  # [B, M, K, 4]
+    feasible: Tensor  # bool [B, M]
     sub_scores: Tensor  # [B, M, len(PARTS)]
     imitation: Tensor  # [B, M]
 
@@ -53,7 +55,8 @@ class TeacherOutput:
         gates = sum(log_gate[..., PARTS.index(name)] for name in GATES)
         weighted = sum(weight * terms[..., PARTS.index(name)] for name, weight in WEIGHTS.items())
         quality = torch.log(torch.as_tensor(weighted) / sum(WEIGHTS.values()) + 1e-6)
-        return gates + quality + IMITATION_WEIGHT * torch.log_softmax(self.imitation, dim=-1)
+        score = gates + quality + IMITATION_WEIGHT * torch.log_softmax(self.imitation, dim=-1)
+        return torch.where(self.feasible, score, score - INFEASIBLE)
 
 
 class TeacherNetwork(nn.Module):
@@ -107,7 +110,7 @@ class TeacherNetwork(nn.Module):
         for layer in self.decoder:
             query = layer(query, tokens)
         logits = self.heads(query)
-        return TeacherOutput(plans, logits[..., :-1], logits[..., -1])
+        return TeacherOutput(plans, feasible(plans, self.config.plan_t_s), logits[..., :-1], logits[..., -1])
 
 
 def as_tensors(observation: Observation) -> dict[str, Tensor]:
@@ -164,8 +167,3 @@ def imitation_target(plans: Tensor, expert_index: Tensor, softness_m: float) -> 
         expert = torch.gather(plans, 1, expert_index[:, None, None, None].expand(-1, 1, *plans.shape[2:]))
         distance = ((plans[..., :2] - expert[..., :2]) ** 2).sum(-1).mean(-1)
         return torch.softmax(-distance / softness_m**2, dim=-1)
-
-
-def label_tensors(sub_scores: Array, expert_index: Array) -> tuple[Tensor, Tensor]:
-    """Labels from the scorer as tensors."""
-    return torch.from_numpy(np.asarray(sub_scores, np.float32)), torch.from_numpy(np.asarray(expert_index, np.int64))
