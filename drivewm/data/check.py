@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from drivewm.data.index import CAMERAS, find_version
@@ -197,7 +196,6 @@ def _images(
     sensors = {token for token, row in tables["sensor"].items() if row.get("channel") in CAMERAS}
     cameras = {token for token, row in tables["calibrated_sensor"].items() if row.get("sensor_token") in sensors}
     rows = [row for row in tables["sample_data"].values() if row.get("calibrated_sensor_token") in cameras]
-    cv2.setLogLevel(0)  # a broken image is reported by us, once
     for done, row in enumerate(rows, start=1):
         file, place = str(row.get("filename")), f"token {row['token']}"
         if not (root / file).is_file():

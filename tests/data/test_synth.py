@@ -18,7 +18,6 @@ from drivewm.data.assemble import VERSION, load_drive
 from drivewm.data.synth import SynthOptions, film_scene, synth
 from drivewm.errors import InputError
 from drivewm.sim.engine import Engine
-
 from tests.data.conftest import OPTIONS
 
 
@@ -128,7 +127,8 @@ def test_a_killed_run_goes_on_and_gives_the_same_tables(small_set: Path, tmp_pat
 
 
 def _hashes(root: Path) -> dict[str, str]:
-    files = [path for part in (VERSION, "maps", "can_bus", "samples", "sweeps") for path in (root / part).rglob("*") if path.is_file()]
+    parts = (VERSION, "maps", "can_bus", "samples", "sweeps")
+    files = [path for part in parts for path in (root / part).rglob("*") if path.is_file()]
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -144,7 +144,12 @@ def test_a_folder_with_something_else_in_it_is_refused(small_set: Path, tmp_path
 
 @pytest.mark.parametrize(
     "options",
-    [SynthOptions(0), SynthOptions(1, seconds=0.1), SynthOptions(1, camera_hz=12.0), SynthOptions(1, split_shares=(0.5, 0.1, 0.1))],
+    [
+        SynthOptions(0),
+        SynthOptions(1, seconds=0.1),
+        SynthOptions(1, camera_hz=12.0),
+        SynthOptions(1, split_shares=(0.5, 0.1, 0.1)),
+    ],
 )
 def test_options_that_cannot_be_met_are_refused(options: SynthOptions, tmp_path: Path) -> None:
     with pytest.raises(InputError):
