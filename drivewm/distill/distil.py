@@ -74,7 +74,7 @@ def distil(
         precision="no",
     )
     trained = fit(_Unrolled(copy.deepcopy(network)), loss_fn, batch_at, Path(out), settings, on_log)
-    student: OnboardNetwork = trained.network.cpu()  # type: ignore[assignment, union-attr]
+    student: OnboardNetwork = trained.network.cpu()  # type: ignore[assignment]
     return student
 
 

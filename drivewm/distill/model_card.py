@@ -76,8 +76,8 @@ def model_card(
             ("what", "id"), [*origin.ids.items(), ("drivewm", f"{origin.version} ({origin.commit})"), ("made", origin.created)]
         ),
         "## Limits",
-        "Trained and measured in simulated and dreamed driving only. It has seen no real road, no left-hand traffic and no camera "
-        "rig but the one in its contract. It is a research artefact: not fit to control a vehicle.",
+        "Trained and measured in simulated and dreamed driving only. It has seen no real road, no left-hand traffic and no "
+        "camera rig but the one in its contract. It is a research artefact: not fit to control a vehicle.",
     ]
     return "\n\n".join(parts) + "\n"
 

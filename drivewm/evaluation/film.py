@@ -35,9 +35,11 @@ def pictures(rollout: Rollout, takes: Sequence[Take], rig: CameraRig, caption: s
 
 
 def labelled_mosaic(take: Take, frame: int, rig: CameraRig, named: bool) -> Array:
-    """All cameras of one moment; ``named`` writes the world's name into the picture's lower edge."""
+    """All cameras of one moment; ``named`` writes the world's name above them."""
     picture = mosaic(take.images[frame], rig.names, panel_width_px=PANEL_PX)
-    return stacked([labelled(np.full((24, picture.shape[1], 3), 24, np.uint8), take.world), picture], gap_px=0) if named else picture
+    if not named:
+        return picture
+    return stacked([labelled(np.full((24, picture.shape[1], 3), 24, np.uint8), take.world), picture], gap_px=0)
 
 
 def view_from_above(rollout: Rollout, frame: int, size_px: int, caption: str = "") -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from drivewm.datatypes import AgentClass, Array, CameraRig, Rollout
 from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE, Readers
 from drivewm.protocols import World
 from drivewm.sim.raster import RasterWorld, render
+from drivewm.store import content_hash
 
 VEHICLE_LABELS = (READ_CLASSES.index("vehicle"),)
 VULNERABLE_LABELS = (READ_CLASSES.index("two_wheeler"), READ_CLASSES.index("pedestrian"))  # a rider may be read as a pedestrian
@@ -39,6 +40,9 @@ class FrameReaders(Protocol):
 
     def motion(self, images: Array) -> Array:
         """Step ahead (m) and turn (rad) [T - 1, 2] between successive frames uint8 [T, V, H, W, 3]."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The weights, as torch has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,12 @@ class Gate:
 
     def __init__(self, readers: FrameReaders, rig: CameraRig, thresholds: Thresholds | None = None) -> None:
         self.readers, self.rig, self.thresholds = readers, rig, thresholds or Thresholds()
+
+    @property
+    def id(self) -> str:
+        """Equal readers and equal limits, equal name."""
+        weights = {name: value.float().numpy() for name, value in self.readers.state_dict().items()}
+        return f"gate@{content_hash({**weights, 'limits': self.thresholds})[:8]}"
 
     def judge(self, rollout: Rollout, images: Array) -> tuple[str, ...]:
         """Reasons why the drive is void, empty if it counts; ``images`` uint8 [F, V, H, W, 3], one per plan."""
@@ -166,18 +176,16 @@ def calibrate(evidence: Sequence[Evidence], false_void_rate: float = 0.02) -> Th
 
     With few drives this is the worst value seen. Raises ValueError where a measure was never known.
     """
-    share, limits = false_void_rate / len(fields(Thresholds)), {}
+    allowed = int(false_void_rate / len(fields(Thresholds)) * len(evidence))  # drives that each limit may lose
+    limits = {}
     for name in (f.name for f in fields(Thresholds)):
-        values = sorted(e.known()[name] for e in evidence if name in e.known())
-        if not values:
+        worst_first = sorted((e.known()[name] for e in evidence if name in e.known()), reverse=name not in LOWER_IS_WORSE)
+        if not worst_first:
             raise ValueError(f"no reference drive tells anything about {name}")
-        allowed = int(share * len(evidence))  # drives that this limit may lose
-        limits[name] = values[min(allowed, len(values) - 1)] if name in LOWER_IS_WORSE else values[-1 - min(allowed, len(values) - 1)]
+        limits[name] = worst_first[min(allowed, len(worst_first) - 1)]
     return Thresholds(**limits)
 
 
 def gate_for(world: World) -> Gate | None:
     """The gate with the embedded readers; None for the reference world, which shows the state by construction."""
-    if isinstance(world, RasterWorld):
-        return None
-    return Gate(Readers.load(), world.rig)
+    return None if isinstance(world, RasterWorld) else Gate(Readers.load(), world.rig)

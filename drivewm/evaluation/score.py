@@ -107,8 +107,9 @@ def batched(job: Job, todo: Sequence[tuple[int, Scene, str]], size: int) -> list
 def drive_batch(batch: Batch) -> list[str]:
     """Drive, judge and store; returns the keys."""
     job, world = batch.job, load_world(batch.job.world)
-    for key, driven in zip(batch.keys, drive(batch.scenes, load_policy(job.policy), world, seed=batch.seed, gate=gate_for(world)), strict=True):
+    driven = drive(batch.scenes, load_policy(job.policy), world, seed=batch.seed, gate=gate_for(world))
+    for key, one in zip(batch.keys, driven, strict=True):
         if job.films:
-            write_film(job.out / "films" / f"{key}.mp4", driven.case.rollout, [Take(world.id, driven.images)], world.rig)
-        save_record(job.file(key), driven.case)
+            write_film(job.out / "films" / f"{key}.mp4", one.case.rollout, [Take(world.id, one.images)], world.rig)
+        save_record(job.file(key), one.case)
     return list(batch.keys)

@@ -37,6 +37,7 @@ def dream() -> World:
 
 def free() -> World:
     """The embedded world model in the free regime: it knows only past frames, ego motion, weather and light."""
-    from drivewm.worldmodel.world import FREE_REGIME, DreamWorld
+    from drivewm.worldmodel.conditions import FREE_REGIME
+    from drivewm.worldmodel.world import DreamWorld
 
     return DreamWorld.load(drop=FREE_REGIME)

@@ -81,7 +81,8 @@ def test_a_killed_run_goes_on_where_it_stopped_whatever_the_batch(suite: Suite, 
         score_suite("constant_velocity", suite, "raster", out, ScoreOptions(batch=1), kill)
     assert not (out / "result.json").exists() and len(list((out / "cases").iterdir())) == 1
     first = {file: file.stat().st_mtime_ns for file in (out / "cases").iterdir()}
-    resumed = score_suite("constant_velocity", suite, "raster", out, ScoreOptions(batch=8), lambda done, total: heard.append((done, total)))
+    again = ScoreOptions(batch=8)
+    resumed = score_suite("constant_velocity", suite, "raster", out, again, lambda done, total: heard.append((done, total)))
     assert heard[0] == (1, 2) and heard[-1] == (2, 2)
     assert all(file.stat().st_mtime_ns == when for file, when in first.items())
     fresh = score_suite("constant_velocity", suite, "raster", tmp_path / "fresh")
