@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -62,7 +63,8 @@ def fit(
     """
     precision = options.precision
     if precision == "auto":
-        precision = "bf16" if multiplies_bf16(Accelerator().device) else "no"
+        precision = "bf16" if multiplies_bf16(PartialState().device) else "no"
+    AcceleratorState._reset_state()  # one process may train several networks, each in its own precision
     accelerator = Accelerator(mixed_precision=precision)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.98)
