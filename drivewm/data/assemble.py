@@ -26,7 +26,7 @@ SPLIT_PREFIX = "synth_"  # "train" and "val" are nuScenes' own lists in the devk
 # The devkit's NuScenesMap accepts only these four names. They are slots for our maps and say nothing about the place.
 _LOCATIONS = ("boston-seaport", "singapore-onenorth", "singapore-hollandvillage", "singapore-queenstown")
 _SCENES_PER_LOCATION = 125
-_PLOT_MARGIN_M = 30.0
+_PLOT_MARGIN_M = 55.0  # two plots are as far apart as the reader looks around a drive
 
 _README = """# Random drives in nuScenes v1.0 format
 

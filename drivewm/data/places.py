@@ -39,6 +39,10 @@ class Place:
             raise InputError(f"layers do not fit together: {error} is missing", file=self._file) from error
         except (AssertionError, ValueError, TypeError) as error:
             raise InputError(f"is no map expansion: {error}", file=self._file) from error
+        except Exception as error:  # the devkit says nothing more specific about an old map
+            if type(error) is not Exception:
+                raise
+            raise InputError("is older than version 1.3 of the map expansion", file=self._file) from error
         nodes = self._map.node
         self._xy = {node["token"]: (node["x"], node["y"]) for node in nodes}
         self._polygons = {record["token"]: record for record in self._map.polygon}
