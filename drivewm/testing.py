@@ -196,11 +196,11 @@ def check_metric(score: Callable[[Rollout], Score]) -> None:
     for result in rollout(_scenes(), ConstantVelocity(), BlankWorld(), seed=0):
         before = result.states.ego_xy_yaw_world.copy()
         one, two = score(result), score(result)
-        assert one == two, "the same rollout was scored differently"
         assert np.array_equal(before, result.states.ego_xy_yaw_world), "scoring changed the rollout"
         assert 0.0 <= one.total <= 1.0, f"total is {one.total}, outside [0, 1]"
         for name, value in {**one.gates, **one.terms, **one.measures}.items():
             assert np.isfinite(value), f"{name} is {value}; a part that does not apply belongs in `inapplicable`"
+        assert one == two, "the same rollout was scored differently"
         assert one.passed == all(gate == 1 for gate in one.gates.values()), "passed must say whether all gates are 1"
         assert one.scene_id == result.scene.id, "the score names another scene"
 
