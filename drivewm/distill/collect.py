@@ -98,14 +98,18 @@ def collect(
     options, out = options or CollectOptions(), []
     for start in range(0, len(scenes), options.batch):
         batch = scenes[start : start + options.batch]
-        rng = np.random.default_rng(np.random.SeedSequence([options.seed, start]))
-        collector = _Collector(student, teacher, rng.random(len(batch)) < options.teacher_share)
+        collector = _Collector(student, teacher, np.array([_teacher_drives(options, start + row) for row in range(len(batch))]))
         drives = rollout(batch, collector, world, seed=options.seed)
         seen = Visits.stack(collector.rows, axis=1)
         out += [seen[row, : len(drive.plans.t_s)] for row, drive in enumerate(drives)]
         if progress:
             progress(start + len(batch), len(scenes))
     return out
+
+
+def _teacher_drives(options: CollectOptions, index: int) -> bool:
+    rng = np.random.default_rng(np.random.SeedSequence([options.seed, index]))
+    return bool(rng.random() < options.teacher_share)
 
 
 def save_visits(folder: str | Path, visits: Sequence[Visits], first: int = 0) -> list[Path]:
