@@ -10,11 +10,9 @@ from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import nn
 
 
-class HeadNorm(nn.RMSNorm):
-    """RMS norm over one head's features; keeps the softmax in range at low precision."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), 1e-6)
+def normed(x: torch.Tensor) -> torch.Tensor:
+    """Each head's features at unit variance, which keeps the softmax in range at low precision (layer norm has a fast kernel)."""
+    return nn.functional.layer_norm(x, x.shape[-1:])
 
 
 class SpatialAttention(nn.Module):
@@ -25,7 +23,6 @@ class SpatialAttention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
-        self.norm_q, self.norm_k = HeadNorm(width // heads), HeadNorm(width // heads)
 
     def forward(self, x_NLD: torch.Tensor, condition_NMD: torch.Tensor) -> torch.Tensor:
         width = x_NLD.shape[-1]
@@ -33,7 +30,7 @@ class SpatialAttention(nn.Module):
         kv = nn.functional.linear(condition_NMD, self.qkv.weight[width:], self.qkv.bias[width:])
         k_condition, v_condition = kv.unflatten(-1, (2, self.heads, -1)).unbind(-3)
         k, v = torch.cat([k, k_condition], 1), torch.cat([v, v_condition], 1)
-        mixed = dispatch_attention_fn(self.norm_q(q), self.norm_k(k), v)
+        mixed = dispatch_attention_fn(normed(q), normed(k), v)
         return self.out(mixed.flatten(-2))
 
 
@@ -45,7 +42,6 @@ class TemporalAttention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
-        self.norm_q, self.norm_k = HeadNorm(width // heads), HeadNorm(width // heads)
         pairs = width // heads // 2
         self.register_buffer("rate_radps", 2.0 * torch.pi / torch.logspace(-0.5, 1.5, pairs), persistent=False)
 
@@ -54,7 +50,7 @@ class TemporalAttention(nn.Module):
     def project(self, x_BTLD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Queries, keys (not yet turned) and values [B, T, L, heads, width / heads]."""
         q, k, v = self.qkv(x_BTLD).unflatten(-1, (3, self.heads, -1)).unbind(-3)
-        return self.norm_q(q), self.norm_k(k), v
+        return normed(q), normed(k), v
 
     def turned(self, x_BTLHd: torch.Tensor, time_s_BT: torch.Tensor) -> torch.Tensor:
         """Rotary position: feature pairs turned by an angle proportional to time."""

@@ -35,7 +35,7 @@ class FrameCodec(torch.nn.Module):
     def of_size(cls, size: WorldModelSize) -> FrameCodec:
         """Fresh weights. The first stage is a strided one (no layers), so no convolution runs at full resolution."""
         channels = (size.autoencoder_channels[0], *size.autoencoder_channels)
-        layers = (0,) + (size.autoencoder_layers,) * len(size.autoencoder_channels)
+        layers = (0, *size.autoencoder_layers)
         scales: tuple[tuple[int, ...], ...] = ((),) * len(channels)
         return cls(
             AutoencoderDC(
@@ -95,7 +95,7 @@ class FrameCodec(torch.nn.Module):
         if not statistics_file.is_file():
             raise InputError("no autoencoder here", file=folder, hint="train one with: drivewm train autoencoder")
         try:
-            codec = cls(AutoencoderDC.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32))
+            codec = cls(AutoencoderDC.from_pretrained(folder, local_files_only=True, dtype=torch.float32))
             statistics = json.loads(statistics_file.read_text())
             codec.mean_C.copy_(torch.tensor(statistics["mean"]))
             codec.std_C.copy_(torch.tensor(statistics["std"]))

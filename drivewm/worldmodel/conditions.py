@@ -5,6 +5,7 @@ All agents' data is of the frame itself (the state after the action); nothing of
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ LAYOUT_KEYS = ("label", "log_depth", "paint")
 GROUPS = ("layout", "boxes", "polylines", "motion", "weather", "light", "text")
 FREE_REGIME = frozenset({"layout", "boxes", "polylines"})
 MOTION_SIZE, BOX_SIZE, VIEW_M = 6, 9, 60.0
+PIECE_POINTS, PIECE_SPACING_M = 8, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +92,43 @@ def nearest_boxes(state: WorldState, count: int = 16) -> Array:
     return out
 
 
-def nearest_polylines(road: RoadMap, pose: Array, count: int = 16, points: int = 8) -> Array:
-    """Pieces of lane centres, markings and crosswalks around the ego [count, points, 3], 4 m between points."""
-    pieces: list[tuple[float, Array]] = []
-    lines = [(lane.centre_xy, 1) for lane in road.lanes] + [(m.xy, 2) for m in road.markings] + [(c, 3) for c in road.crosswalks]
-    for xy, kind in lines:
-        if len(xy) < 2 or np.abs(xy - pose[:2]).sum(1).min() > 2 * VIEW_M + 60.0:
-            continue
-        local = ego_from_world(resample_polyline(xy, 4.0), pose)
-        for first in range(0, len(local) - 1, points - 1):
-            piece = local[first : first + points]
-            near = float(np.hypot(piece[:, 0] - 10.0, piece[:, 1]).min())
-            if near < VIEW_M:
-                padded = np.concatenate([piece, np.repeat(piece[-1:], points - len(piece), 0)])
-                pieces.append((near, np.column_stack([padded, np.full(points, kind)])))
-    out = np.zeros((count, points, 3), np.float32)
-    for row, (_, piece) in enumerate(sorted(pieces, key=lambda item: item[0])[:count]):
-        out[row] = piece
+def nearest_polylines(road: RoadMap, pose: Array, count: int = 16) -> Array:
+    """The nearest pieces of lane centres, markings and crosswalks in the ego frame [count, PIECE_POINTS, 3]."""
+    pieces, kind = _pieces_of(road)
+    out = np.zeros((count, PIECE_POINTS, 3), np.float32)
+    if len(pieces):
+        local = ego_from_world(pieces, pose)
+        distance = np.hypot(local[..., 0] - 10.0, local[..., 1]).min(1)
+        chosen = [i for i in np.argsort(distance)[:count] if distance[i] < VIEW_M]
+        out[: len(chosen), :, :2] = local[chosen]
+        out[: len(chosen), :, 2] = kind[chosen, None]
     return out
+
+
+def _pieces_of(road: RoadMap) -> tuple[Array, Array]:
+    """All lines of a map cut into pieces [Q, PIECE_POINTS, 2] with their kinds [Q]; remembered for the maps used last."""
+    entry = _pieces.get(id(road))
+    if entry is None:
+        lines = (
+            [(lane.centre_xy, 1) for lane in road.lanes] + [(m.xy, 2) for m in road.markings] + [(c, 3) for c in road.crosswalks]
+        )
+        rows: list[Array] = []
+        kinds: list[int] = []
+        for xy, kind in lines:
+            points = resample_polyline(xy, PIECE_SPACING_M) if len(xy) > 1 else xy[:0]
+            for first in range(0, len(points) - 1, PIECE_POINTS - 1):
+                piece = points[first : first + PIECE_POINTS]
+                rows.append(np.concatenate([piece, np.repeat(piece[-1:], PIECE_POINTS - len(piece), 0)]))
+                kinds.append(kind)
+        entry = (road, np.array(rows).reshape(-1, PIECE_POINTS, 2), np.array(kinds))
+        _pieces[id(road)] = entry  # keeps the map alive, so that its id stays its own
+        if len(_pieces) > _REMEMBERED:
+            _pieces.popitem(last=False)
+    return entry[1], entry[2]
+
+
+_pieces: OrderedDict[int, tuple[RoadMap, Array, Array]] = OrderedDict()
+_REMEMBERED = 64
 
 
 def camera_rays(rig: CameraRig, rows: int, columns: int) -> Array:

@@ -43,8 +43,8 @@ class DreamPipeline(DiffusionPipeline):
 
     def save(self, folder: Path) -> None:
         """Write the folder in half precision; the loaded networks stay as they are."""
-        halves = (copy.deepcopy(module).half() for module in (self.transformer, self.autoencoder))
-        DreamPipeline(*halves, self.config["latent_mean"], self.config["latent_std"]).save_pretrained(folder)
+        transformer, autoencoder = (copy.deepcopy(module).half() for module in (self.transformer, self.autoencoder))
+        DreamPipeline(transformer, autoencoder, self.config["latent_mean"], self.config["latent_std"]).save_pretrained(folder)
 
     @torch.no_grad()
     def __call__(

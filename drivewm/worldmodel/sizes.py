@@ -14,7 +14,7 @@ class WorldModelSize:
     name: str
     size_px: tuple[int, int]  # height, width of one camera
     autoencoder_channels: tuple[int, ...]  # one entry per halving; the first at half resolution
-    autoencoder_layers: int
+    autoencoder_layers: tuple[int, ...]  # residual blocks at each of them
     latent_channels: int
     width: int  # D
     depth: int
@@ -35,9 +35,9 @@ class WorldModelSize:
 SIZES = {
     size.name: size
     for size in (
-        WorldModelSize("tiny", (64, 96), (32, 64, 128), 2, 16, width=256, depth=4, heads=4, window=8),
-        WorldModelSize("base", (96, 160), (64, 128, 256), 3, 16, width=512, depth=10, heads=8, window=16),
-        WorldModelSize("large", (448, 960), (128, 256, 512, 512), 3, 32, width=2048, depth=22, heads=16, window=24),
+        WorldModelSize("tiny", (64, 96), (32, 64, 128), (1, 2, 2), 16, width=256, depth=4, heads=4, window=8),
+        WorldModelSize("base", (96, 160), (64, 128, 256), (2, 3, 3), 16, width=512, depth=10, heads=8, window=16),
+        WorldModelSize("large", (448, 960), (128, 256, 512, 512), (2, 3, 3, 3), 32, width=2048, depth=22, heads=16, window=24),
     )
 }
 

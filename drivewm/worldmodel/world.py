@@ -137,7 +137,7 @@ class DreamWorld:
 @lru_cache(maxsize=2)
 def _open(folder: str) -> DreamPipeline:
     try:
-        pipeline: DreamPipeline = DreamPipeline.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
+        pipeline: DreamPipeline = DreamPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     except Exception as error:  # diffusers, safetensors and json raise many kinds for damaged folders
         raise InputError(f"unreadable world model: {str(error).splitlines()[0]}", file=folder) from None
     return pipeline.to("cuda" if torch.cuda.is_available() else "cpu")

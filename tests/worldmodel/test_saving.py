@@ -15,7 +15,7 @@ from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.sizes import SIZES, size_named
 from drivewm.worldmodel.transformer import DriveTransformer
 
-SIZE = replace(SIZES["tiny"], width=64, depth=2, heads=2, autoencoder_channels=(16, 32, 64), autoencoder_layers=1)
+SIZE = replace(SIZES["tiny"], width=64, depth=2, heads=2, autoencoder_channels=(16, 32, 64), autoencoder_layers=(1, 1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_latent_statistics_are_undone_on_the_way_back(codec: FrameCodec) -> None
 def test_a_pipeline_comes_back_through_diffusers(codec: FrameCodec, tmp_path: Path) -> None:
     pipeline = DreamPipeline.of_parts(DriveTransformer.of_size(SIZE), codec)
     pipeline.save(tmp_path / "world")
-    loaded = DreamPipeline.from_pretrained(tmp_path / "world", local_files_only=True, torch_dtype=torch.float32)
+    loaded = DreamPipeline.from_pretrained(tmp_path / "world", local_files_only=True, dtype=torch.float32)
     assert loaded.transformer.size == SIZE
     np.testing.assert_allclose(loaded.codec.std_C.numpy(), codec.std_C.numpy(), rtol=1e-6)
     for a, b in zip(pipeline.transformer.state_dict().values(), loaded.transformer.state_dict().values(), strict=True):
