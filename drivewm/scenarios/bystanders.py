@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
+from drivewm.geometry import boxes_overlap
 from drivewm.scenarios.bodies import BODIES, varied_size_lwh_m
 from drivewm.scenarios.placement import Row, alongside, lane_edge_m
 from drivewm.scenarios.roads import lane_path
 from drivewm.scenarios.stage import JUNCTIONS, Stage
 
 _MOST = {"none": (0, 0), "few": (3, 2), "many": (8, 5)}  # pedestrians, oncoming cars
+ELBOW_ROOM_M = 1.5
 PAVEMENT_M = (0.9, 2.2)  # where people walk, from the outermost lane
 
 
-def bystander_rows(stage: Stage, rng: np.random.Generator) -> list[Row]:
-    """A few or many of them, away from the plot; the same numbers are drawn whatever comes of them."""
+def bystander_rows(stage: Stage, others: list[Row], rng: np.random.Generator) -> list[Row]:
+    """A few or many of them, who get in the way neither of ``others`` nor of each other."""
     walkers, cars = (int(rng.integers(0, most + 1)) if most else 0 for most in _MOST[stage.document.world.bystanders])
-    rows = [row for _ in range(walkers) if (row := _walker(stage, rng)) is not None]
-    return rows + [row for _ in range(cars) if (row := _passing_car(stage, rng)) is not None]
+    rows: list[Row] = []
+    for make in [_walker] * walkers + [_passing_car] * cars:
+        row = make(stage, rng)
+        if row is not None and _keeps_clear(row, [*others, *rows], stage.document.end.after):
+            rows.append(row)
+    return rows
+
+
+def _keeps_clear(row: Row, others: list[Row], horizon_s: float) -> bool:
+    if any(boxes_overlap(row.corners_xy, other.corners_xy) for other in others):
+        return False
+    times = np.arange(0.0, horizon_s, 0.25)
+    way = row.pose(times)[:, :2]
+    walking = [other for other in others if row.off_road and other.off_road]
+    return all(np.hypot(*(other.pose(times)[:, :2] - way).T).min() > ELBOW_ROOM_M for other in walking)
 
 
 def _walker(stage: Stage, rng: np.random.Generator) -> Row | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivewm.datatypes import STATIC_CLASSES, Array, Lane, ManoeuvreKind, TriggerKind
-from drivewm.geometry import frenet_sd, point_at_s
+from drivewm.geometry import box_corners_xy, frenet_sd, point_at_s
 from drivewm.scenarios.bodies import BODIES, BodyKind, varied_size_lwh_m
 from drivewm.scenarios.quantities import TIME, Quantity
 from drivewm.scenarios.schema import Actor, Step
@@ -31,6 +31,21 @@ class Row:
     steps: tuple[ScriptStep, ...]
     place: Path_  # in the document
     off_road: bool  # keeps its way free of buildings and trees
+
+    def pose(self, t_s: Array | float = 0.0) -> Array:
+        """Centres [..., 3] at times ``t_s`` [...] if it holds its first speed."""
+        pose = point_at_s(self.path_xy, self.s_m + self.speed_mps * np.asarray(t_s))
+        pose[..., :2] += self.offset_m * np.stack([-np.sin(pose[..., 2]), np.cos(pose[..., 2])], -1)
+        return pose
+
+    @property
+    def corners_xy(self) -> Array:
+        """The box [4, 2] at the start, with 0.1 m around it."""
+        return box_corners_xy(self.pose(), self.size_lwh_m[:2] + 0.2)
+
+    @property
+    def fastest_mps(self) -> float:
+        return max([self.speed_mps, *(step[3] for step in self.steps if step[2] == ManoeuvreKind.SPEED)])
 
 
 def rows_of(stage: Stage, name: str, rng: np.random.Generator) -> list[Row]:

@@ -22,6 +22,7 @@ REAR_M = EGO_SHAPE.length_m / 2 - EGO_SHAPE.rear_axle_to_centre_m
 RUN_IN_M = 80.0  # road behind an ego that no place holds, for those who follow it
 JUNCTIONS = ("t_junction", "four_way", "roundabout")
 WITH_SIGNALS = ("t_junction", "four_way", "crosswalk")
+TOUCHING_M = 0.05
 YELLOW_S, ALL_RED_S, FOREVER_S = 3.0, 1.0, 1000.0
 
 
@@ -202,7 +203,8 @@ def first_touch_s_m(route_xy: Array, path_xy: Array, within_m: float = 0.5) -> f
     if len(near) == 0:
         return None
     index = int(near[0])
-    while index + 1 < len(gap) and gap[index + 1] < gap[index] - 1e-6:
+    # Paths that have joined stay together: there the first place counts, not the closest by a hair.
+    while gap[index] > TOUCHING_M and index + 1 < len(gap) and gap[index + 1] < gap[index]:
         index += 1
     return float(s[index])
 

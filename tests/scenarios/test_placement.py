@@ -16,8 +16,8 @@ FRONT_M = EGO_SHAPE.rear_axle_to_centre_m + EGO_SHAPE.length_m / 2
 
 def scene_of(folder: Path, road: str, ego: str, actor: str, world: str = "{bystanders: none}", after: str = "9 s") -> Scene:
     file = folder / "one.yaml"
-    text = f"name: a.b\nabout: A test.\nroad: {road}\nworld: {world}\nego: {ego}\nactors: {{other: {actor}}}\nend: {{after: {after}}}\n"
-    file.write_text(text)
+    head = f"name: a.b\nabout: A test.\nroad: {road}\nworld: {world}\nego: {ego}\n"
+    file.write_text(f"{head}actors: {{other: {actor}}}\nend: {{after: {after}}}\n")
     return draw_scene(load_scenario(file), 0, 0)
 
 
@@ -82,6 +82,12 @@ MEETINGS = {
         "{is: car, lane: from_right, meet: {after: 4 s}, speed: 30 km/h}",
         4.0,
     ),
+    "joining from a ramp": (
+        "{kind: merge, oncoming: 0}",
+        "{speed: 80 km/h}",
+        "{is: car, lane: from_right, meet: {after: 7 s}, speed: 60 km/h}",
+        7.0,
+    ),
     "turning left": (
         "{kind: four_way}",
         "{speed: 20 km/h, turn: left}",
@@ -140,7 +146,7 @@ def test_beside_the_road_means_off_the_lanes(tmp_path: Path) -> None:
     for side, sign in (("left", 1.0), ("right", -1.0)):
         actor = f"{{is: pedestrian, beside: {side}, ahead: 30 m, clear: 1 m, facing: road}}"
         scene = scene_of(tmp_path, "{kind: straight, lanes: 2, oncoming: 2}", "{lane: 1, speed: 50 km/h}", actor)
-        x, y, yaw = scene.start.agents.xy_yaw_world[0]
+        _, y, yaw = scene.start.agents.xy_yaw_world[0]
         # Two lanes each way: the outermost edge is 7 m from the centre line; who faces the road has its chest to it.
         depth = scene.start.agents.size_lwh_m[0, 0]
         assert y * sign == pytest.approx(7.0 + 1.0 + depth / 2, abs=1e-6)

@@ -1,0 +1,86 @@
+"""The committed catalogue: complete, mapped to public names, current, and what checking and indexing a folder gives."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from drivewm.errors import InputError
+from drivewm.scenarios import catalogue
+from drivewm.scenarios.language import Scenario, load_scenario
+from drivewm.scenarios.roads import ROAD_KINDS
+from drivewm.scenarios.schema import Road
+
+ROOT = Path(__file__).parents[2] / "scenarios"
+FILES = catalogue.find(ROOT)
+FAMILIES = {"lead_vehicle", "cut_in", "junction", "vulnerable", "obstacle", "oncoming", "calm"}
+
+
+@lru_cache
+def scenario(file: Path) -> Scenario:
+    return load_scenario(file)
+
+
+def test_there_are_enough_scenarios_in_all_families() -> None:
+    families = {scenario(file).family for file in FILES}
+    assert families == FAMILIES
+    assert len(FILES) >= 16
+    names = [scenario(file).name for file in FILES]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}.{file.stem}")
+class TestEveryScenario:
+    def test_is_documented(self, file: Path) -> None:
+        one = scenario(file)
+        assert one.name == f"{file.parent.name}.{file.stem}"
+        assert one.maps_to and one.parameters
+        assert file.read_text().startswith(catalogue.SCHEMA_HEADER)
+        assert len(file.read_text().splitlines()) <= 45
+
+    def test_fits_the_schema_for_editors(self, file: Path) -> None:
+        jsonschema.validate(scenario(file).source.tree, catalogue.json_schema())
+
+
+def test_generated_files_are_current() -> None:
+    assert (ROOT / catalogue.SCHEMA_FILE).read_text() == catalogue.schema_text(), "run `drivewm scenario list --write-index`"
+    assert (ROOT / catalogue.INDEX_FILE).read_text() == catalogue.index_text(ROOT), "run `drivewm scenario list --write-index`"
+
+
+def test_the_language_knows_every_road() -> None:
+    assert set(Road.model_json_schema()["properties"]["kind"]["enum"]) == set(ROAD_KINDS)
+
+
+def test_the_schema_is_valid_and_refuses_what_the_reader_refuses() -> None:
+    schema = catalogue.json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    good = scenario(FILES[0]).source.tree
+    for bad in ({**good, "wolrd": {}}, {**good, "end": {}}, {**good, "road": {"kind": "stright"}}, {**good, "end": {"after": 8}}):
+        assert not jsonschema.Draft202012Validator(schema).is_valid(bad)
+
+
+def test_a_folder_is_checked_file_by_file(tmp_path: Path) -> None:
+    good = FILES[0].read_text()
+    (tmp_path / "a.yaml").write_text(good)
+    (tmp_path / "b.yaml").write_text(good.replace("road:", "raod:"))
+    first, second = catalogue.check(tmp_path, draws=2)
+    assert first.error is None and first.scenario is not None and first.rejections is not None
+    assert isinstance(second.error, InputError) and "b.yaml" in str(second.error)
+    with pytest.raises(InputError, match="not a folder"):
+        catalogue.find(tmp_path / "none")
+
+
+def test_writing_the_index_keeps_what_people_wrote(tmp_path: Path) -> None:
+    family = tmp_path / "calm"
+    family.mkdir()
+    (family / "green_light.yaml").write_text((ROOT / "calm" / "green_light.yaml").read_text())
+    catalogue.write_index(tmp_path)
+    readme = tmp_path / "README.md"
+    readme.write_text("My own words.\n" + readme.read_text())
+    catalogue.write_index(tmp_path)
+    text = readme.read_text()
+    assert text.startswith("My own words.") and text.count("[green_light](calm/green_light.yaml)") == 1
+    readme.write_text("No place for a table.")
+    with pytest.raises(InputError, match="has no place for the index"):
+        catalogue.write_index(tmp_path)
