@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from drivewm.cli.console import Json, Out, Policy, Seed, Workers, World, finish, progress
+from drivewm.cli import tracked
+from drivewm.cli.console import Json, Out, Policy, Seed, Workers, World, finish, progress, stages
 from drivewm.cli.scenario import Scenarios, scenario_files
 
 
@@ -16,6 +17,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(dream)
     app.command()(score)
     app.command()(replay)
+    app.command()(card)
 
 
 def dream(
@@ -72,20 +74,14 @@ def score(
     from drivewm.evaluation.score import ScoreOptions, score_suite
     from drivewm.evaluation.suite import load_suite
     from drivewm.evaluation.summary import table
-    from drivewm.tracking import EXPERIMENT, Run
 
     chosen = load_suite(suite)
     folder = out or runs_root() / f"score-{chosen.name}-{_word(policy)}-{_word(world)}"
     options = ScoreOptions(seed, workers, batch, films)
     with progress("driving", as_json) as report:
         result = score_suite(policy, chosen, world, folder, options, report)
+    tracked.scores(result, folder)
     everything = result.summary.all
-    with Run.of_folder(EXPERIMENT, f"score {policy} on {chosen.name} in {world}", folder) as run:
-        run.params({"suite": result.suite, "policy": result.policy, "world": result.world, "seed": seed})
-        run.provenance(result.provenance)
-        means = {"score": everything.score, "passed": everything.passed}
-        run.metrics({name: mean.value for name, mean in means.items() if mean} | {"void_rate": everything.void_rate})
-        run.artifact(folder / "result.json")
     values = {"policy": result.policy, "suite": result.suite, "world": result.world, "summary": result.summary, "folder": folder}
     short = {
         "score": everything.score,
@@ -128,6 +124,37 @@ def replay(
     )
     if changed:
         raise typer.Exit(1)
+
+
+def card(
+    world: Annotated[
+        str, typer.Option("--world", "-w", help="dream, or a folder written by `drivewm train worldmodel`.")
+    ] = "dream",
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Packed drives the model never saw (`drivewm data encode`); by default some are made."),
+    ] = None,
+    readers: Annotated[Path | None, typer.Option(help="Folder of readers; by default those that came with drivewm.")] = None,
+    drives: Annotated[int, typer.Option(help="Drives to dream again.", min=2)] = 24,
+    seconds: Annotated[float, typer.Option(help="How long each is dreamed.", min=1.0)] = 8.0,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """The dream card: how far a world model may be trusted, beside floors and naive baselines, with pictures."""
+    from drivewm.config import run_folder
+    from drivewm.evaluation.card import CardOptions
+    from drivewm.evaluation.card_page import CardSources, make_card
+    from drivewm.evaluation.readers import EMBEDDED as SHIPPED_READERS
+    from drivewm.worldmodel.world import EMBEDDED
+
+    folder = run_folder("card", out)
+    sources = CardSources(EMBEDDED if world == "dream" else Path(world), readers or SHIPPED_READERS, cache)
+    with stages(as_json) as stage:
+        made = make_card(sources, folder, CardOptions(drives, seconds, seed=seed), stage)
+    name = made["provenance"]["ids"]["world"]
+    tracked.card(name, folder, made)
+    finish(as_json, {"world": name, "folder": folder, **made}, (folder / "card.md").read_text(), str(folder / "card.json"))
 
 
 def _word(text: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivewm.datatypes import Array, Rollout, Scene, Score
+from drivewm.datatypes import Array, Rollout, Scene, Score, WorldState
 from drivewm.evaluation.gate import Gate
 from drivewm.metrics import score
 from drivewm.policies.expert import ExpertPolicy
@@ -47,10 +47,27 @@ def progress_m(drive: Rollout) -> float:
     return score(drive, reference_progress_m=1.0).measures["progress_m"]
 
 
-def drive(scenes: Sequence[Scene], policy: Policy, world: World, *, seed: int, gate: Gate | None = None) -> list[Driven]:
-    """Drive all scenes at once and judge each; without a ``gate`` (in the reference world) no drive is void."""
+def drive(
+    scenes: Sequence[Scene],
+    policy: Policy,
+    world: World,
+    *,
+    seed: int,
+    gate: Gate | None = None,
+    on_frame: Callable[[int], None] | None = None,
+) -> list[Driven]:
+    """Drive all scenes at once and judge each; without a ``gate`` (in the reference world) no drive is void.
+
+    ``on_frame`` hears the number of each camera frame, from 0, as it is shown.
+    """
     frames: list[NDArray[np.uint8]] = []
-    drives = rollout(scenes, policy, world, seed=seed, on_frame=lambda frame, images, state: frames.append(images))
+
+    def keep(frame: int, images: NDArray[np.uint8], state: WorldState) -> None:
+        frames.append(images)
+        if on_frame:
+            on_frame(frame)
+
+    drives = rollout(scenes, policy, world, seed=seed, on_frame=keep)
     references = [progress_m(r) for r in reference_drives(scenes, world.rig.rate_hz)]
     out = []
     for row, (driven, reference) in enumerate(zip(drives, references, strict=True)):

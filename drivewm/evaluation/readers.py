@@ -6,6 +6,7 @@ about the dream never rests on the dream's own network.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -120,6 +121,13 @@ class Readers(nn.Module):
         with inference_autocast(torch.device("cpu")):
             logits = self.sky_net(pixels(torch.from_numpy(images))).float()
         return logits[:, : len(Weather)].argmax(1).numpy(), logits[:, len(Weather) :].argmax(1).numpy()
+
+    def fingerprint(self) -> str:
+        """Names the weights (as saved, in half precision)."""
+        digest = hashlib.sha256()
+        for value in self.state_dict().values():
+            digest.update(value.half().contiguous().numpy().tobytes())
+        return f"readers@{digest.hexdigest()[:8]}"
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from drivewm.datatypes import Provenance, Scene, Score
@@ -67,7 +68,7 @@ def score_suite(
 ) -> SuiteResult:
     """Drive ``policy`` (name or file) through ``suite`` in ``world`` (name or folder); ``out`` receives cases and result.json.
 
-    A killed run resumes: a case that is stored is not driven again. ``progress`` hears drives done and drives in all.
+    A killed run resumes: a case that is stored is not driven again. ``progress`` hears camera frames driven and in all.
     """
     options, out = options or ScoreOptions(), Path(out)
     job = Job(policy, world, out, options.films)
@@ -76,21 +77,63 @@ def score_suite(
     drives = [(options.seed + s, scene) for s in suite.seeds for scene in suite.scenes(options.seed)]
     keys = [content_hash([content_hash(scene), *ids.values(), seed])[:32] for seed, scene in drives]
     todo = [(seed, scene, key) for (seed, scene), key in zip(drives, keys, strict=True) if not job.file(key).exists()]
-    batches = batched(job, todo, options.batch)
-    stored = len(keys) - len(todo)
-
-    def tell(done: int, total: int) -> None:
-        if progress:
-            progress(stored + sum(len(batch.keys) for batch in batches[:done]), len(keys))
-
-    units = [Unit(content_hash(list(b.keys))[:32], b, f"{b.scenes[0].id} and {len(b.scenes) - 1} more") for b in batches]
-    run_units(units, drive_batch, folder=out / "batches", workers=options.workers, progress=tell)
+    _drive_all(
+        batched(job, todo, options.batch), _Frames.of([scene for _, scene in drives], opened.rig.rate_hz, progress), options
+    )
     scores = tuple(load_record(Case, job.file(key)).score for key in keys)
     origin = provenance(options.seed, suite=suite.id, **ids)
     cases = tuple(str(job.file(key).relative_to(out)) for key in keys)
     result = SuiteResult(suite.id, ids["policy"], ids["world"], summarise(scores), scores, cases, origin)
     save_record(out / "result.json", result)
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Frames:
+    """Progress in camera frames, the unit that takes the time."""
+
+    rate_hz: float
+    total: int
+    progress: Progress | None
+
+    @classmethod
+    def of(cls, scenes: Sequence[Scene], rate_hz: float, progress: Progress | None) -> _Frames:
+        return cls(rate_hz, sum(_frames(scene, rate_hz) for scene in scenes), progress)
+
+    def left(self, batches: Sequence[Batch], shown: int = 0) -> int:
+        """Frames that ``batches`` still need when the first has shown ``shown`` of each scene."""
+        counts = [[_frames(scene, self.rate_hz) for scene in batch.scenes] for batch in batches]
+        return sum(map(sum, counts)) - (sum(min(shown, count) for count in counts[0]) if counts else 0)
+
+    def tell(self, batches: Sequence[Batch], shown: int = 0) -> None:
+        if self.progress:
+            self.progress(self.total - self.left(batches, shown), self.total)
+
+
+def _frames(scene: Scene, rate_hz: float) -> int:
+    return ceil(scene.horizon_s * rate_hz - 1e-6)
+
+
+def _drive_all(batches: list[Batch], frames: _Frames, options: ScoreOptions) -> None:
+    units = [Unit(content_hash(list(b.keys))[:32], b, f"{b.scenes[0].id} and {len(b.scenes) - 1} more") for b in batches]
+    done = 0
+
+    def finished(count: int, total: int) -> None:
+        nonlocal done
+        done = count
+        frames.tell(batches[done:])
+
+    def here(batch: Batch) -> list[str]:
+        return drive_batch(batch, lambda frame: frames.tell(batches[done:], frame + 1))
+
+    work = here if options.workers == 1 else drive_batch  # another process cannot tell of single frames
+    if not batches:
+        frames.tell([])
+        return
+    folder = batches[0].job.out / "batches"
+    for unit in units:  # a case that somebody removed is driven again
+        (folder / f"{unit.key}.json").unlink(missing_ok=True)
+    run_units(units, work, folder=folder, workers=options.workers, progress=finished)
 
 
 def batched(job: Job, todo: Sequence[tuple[int, Scene, str]], size: int) -> list[Batch]:
@@ -104,10 +147,10 @@ def batched(job: Job, todo: Sequence[tuple[int, Scene, str]], size: int) -> list
     return out
 
 
-def drive_batch(batch: Batch) -> list[str]:
+def drive_batch(batch: Batch, on_frame: Callable[[int], None] | None = None) -> list[str]:
     """Drive, judge and store; returns the keys."""
     job, world = batch.job, load_world(batch.job.world)
-    driven = drive(batch.scenes, load_policy(job.policy), world, seed=batch.seed, gate=gate_for(world))
+    driven = drive(batch.scenes, load_policy(job.policy), world, seed=batch.seed, gate=gate_for(world), on_frame=on_frame)
     for key, one in zip(batch.keys, driven, strict=True):
         if job.films:
             write_film(job.out / "films" / f"{key}.mp4", one.case.rollout, [Take(world.id, one.images)], world.rig)

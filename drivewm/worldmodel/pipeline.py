@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -40,6 +41,13 @@ class DreamPipeline(DiffusionPipeline):
         codec.mean_C.copy_(torch.tensor(self.config["latent_mean"]))
         codec.std_C.copy_(torch.tensor(self.config["latent_std"]))
         return codec.to(self.device).eval()
+
+    def identity(self) -> str:
+        """Size and a hash of all weights (as saved, in half precision), for provenance."""
+        digest = hashlib.sha256(self.codec.fingerprint().encode())
+        for value in self.transformer.state_dict().values():
+            digest.update(value.detach().half().cpu().contiguous().numpy().tobytes())
+        return f"dream-{self.transformer.size.name}@{digest.hexdigest()[:8]}"
 
     def save(self, folder: Path) -> None:
         """Write the folder in half precision; the loaded networks stay as they are."""

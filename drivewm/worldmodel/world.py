@@ -17,7 +17,6 @@ from drivewm.datatypes import Action, CameraRig, Scene, WorldState
 from drivewm.errors import InputError
 from drivewm.sim.raster.world import RasterWorld
 from drivewm.sim.rigs import nuscenes_rig
-from drivewm.store import file_hash
 from drivewm.worldmodel.conditions import GROUPS, FrameConditions, camera_rays, frame_conditions
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.precision import inference_autocast
@@ -47,7 +46,6 @@ class DreamWorld:
         pipeline: DreamPipeline,
         rig: CameraRig,
         *,
-        world_id: str = "dream",
         steps: int = 4,
         drop: frozenset[str] = frozenset(),
         context: str = "reference",
@@ -65,7 +63,7 @@ class DreamWorld:
             )
         rows, columns = (side // cell for side in rig.size_px)
         rays = torch.from_numpy(camera_rays(rig, rows, columns)).flatten(1, 2).to(pipeline.device)
-        self.id, self.rig, self.context = world_id, rig, context
+        self.id, self.rig, self.context = pipeline.identity(), rig, context
         self.codec, self.session, self.device = pipeline.codec, Session(pipeline.transformer, rays, steps, drop), pipeline.device
         self.latent_shape = (
             len(rig.names),
@@ -77,13 +75,8 @@ class DreamWorld:
     @classmethod
     def load(cls, name_or_path: str = "embedded", rig: CameraRig | None = None, **settings: Any) -> DreamWorld:
         """Open weights saved by training. Raises InputError when they are missing or damaged."""
-        folder = EMBEDDED if name_or_path == "embedded" else Path(name_or_path)
-        if not (folder / "model_index.json").is_file():
-            raise InputError("no world model here", file=folder, hint="train one with: drivewm train worldmodel")
-        pipeline = _open(str(folder.resolve()))
-        size = pipeline.transformer.size
-        weights = file_hash(folder / "transformer" / "diffusion_pytorch_model.safetensors")
-        return cls(pipeline, rig or nuscenes_rig(*size.size_px), world_id=f"dream-{size.name}@{weights[:8]}", **settings)
+        pipeline = open_pipeline(EMBEDDED if name_or_path == "embedded" else Path(name_or_path))
+        return cls(pipeline, rig or nuscenes_rig(*pipeline.transformer.size.size_px), **settings)
 
     def start(self, scenes: Sequence[Scene], state: WorldState, seed: int) -> tuple[NDArray[np.uint8], DreamMemory]:
         told = self._told(scenes, state, None)
@@ -132,6 +125,13 @@ class DreamWorld:
             for f in fields(stacked)
         }
         return told | {"time_s": torch.from_numpy(np.asarray(state.t_s, np.float32))[:, None].to(self.device)}
+
+
+def open_pipeline(folder: Path) -> DreamPipeline:
+    """The world model saved in ``folder``, opened once per process. Raises InputError when it is missing or damaged."""
+    if not (folder / "model_index.json").is_file():
+        raise InputError("no world model here", file=folder, hint="train one with: drivewm train worldmodel")
+    return _open(str(folder.resolve()))
 
 
 @lru_cache(maxsize=2)
