@@ -75,6 +75,9 @@ def train_teacher(
 
     ``on_log`` gets steps counted over all rounds. Raises InputError when the world's cameras are not those of the network.
     """
+    wanted = (options.config or TeacherConfig(rig=world.rig)).rig
+    if wanted.size_px != world.rig.size_px or wanted.names != world.rig.names:
+        raise InputError("the large policy and the world must have the same cameras")
     course = _Course(scene_at, world, Path(out), options)
     teacher: TeacherPolicy | None = None
     for number in range(options.rounds):
@@ -149,11 +152,8 @@ class _Course:
         return trained
 
     def _network(self, teacher: TeacherPolicy | None) -> TeacherNetwork:
-        config = self.options.config or TeacherConfig(rig=self.world.rig)
-        if config.rig.size_px != self.world.rig.size_px or config.rig.names != self.world.rig.names:
-            raise InputError("the large policy and the world must have the same cameras")
         torch.manual_seed(self.options.seed)
-        network = TeacherNetwork(config)
+        network = TeacherNetwork(self.options.config or TeacherConfig(rig=self.world.rig))
         if teacher is not None:
             network.load_state_dict(teacher.network.state_dict())
         return network
