@@ -45,12 +45,12 @@ class Run:
         self._flushed_s = time.monotonic()
 
     @classmethod
-    def of_folder(cls, experiment: str, name: str, folder: str | Path, uri: str | None = None) -> Self:
+    def of_folder(cls, experiment: str, name: str, folder: str | Path, *, parent: str | None = None) -> Self:
         """The run that a folder belongs to: work that goes on in the folder goes on in the same run."""
-        note, uri = Path(folder) / "mlflow.json", tracking_uri(uri)
+        note, uri = Path(folder) / "mlflow.json", tracking_uri()
         known = read_json(note) if note.is_file() else {}
         run_id = known.get("run_id") if isinstance(known, dict) and known.get("uri") == uri else None
-        run = cls(experiment, name, uri, run_id=run_id)
+        run = cls(experiment, name, uri, parent=parent, run_id=run_id)
         run._note = note
         return run
 

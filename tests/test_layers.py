@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -41,13 +41,13 @@ def test_state_and_scoring_need_no_torch() -> None:
 
 
 def test_help_comes_at_once() -> None:
-    command = [sys.executable, "-c", "from drivewm.cli import main; main()", "--help"]
-    times_s = []
-    for _ in range(3):
-        start = time.monotonic()
-        subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
-        times_s.append(time.monotonic() - start)
-    assert min(times_s) < 1.0
+    """Under a second of processor time; the clock on the wall would measure the neighbours."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        [sys.executable, "-c", "from drivewm.cli import main; main()", "--help"], check=True, capture_output=True, cwd=ROOT
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
 
 
 def test_only_tracking_names_mlflow() -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,13 +69,27 @@ def progress(label: str, as_json: bool = False) -> Iterator[Report]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("[dim]{task.fields[what]}"), console=Console(stderr=True), transient=True) as bars:
+    with Progress(*columns, TextColumn("[dim]{task.fields[what]}"), console=Console(stderr=True)) as bars:
         task = bars.add_task(label, total=None, what="")
 
         def report(done: int, total: int, what: str = "") -> None:
             bars.update(task, completed=done, total=total, what=what)
 
         yield report
+
+
+@contextmanager
+def stages(as_json: bool = False) -> Iterator[Callable[[str], Report]]:
+    """Progress of work in stages: a bar for each on a terminal, else one line when each begins; nothing with ``--json``."""
+    with ExitStack() as bars:
+
+        def stage(title: str) -> Report:
+            bars.close()
+            if not as_json and not sys.stderr.isatty():
+                print(f"{title} ...", file=sys.stderr, flush=True)
+            return bars.enter_context(progress(title, as_json))
+
+        yield stage
 
 
 def complain(text: str) -> None:

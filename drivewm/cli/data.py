@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from drivewm.cli import tracked
 from drivewm.cli.console import Json, Seed, Workers, finish, progress
 
 app = typer.Typer(help="Make, check and prepare data sets in nuScenes format.", no_args_is_help=True)
@@ -34,10 +35,10 @@ def synth(
     options = SynthOptions(scenes, seconds, camera_hz, height, width, seed, workers)
     with progress("driving", as_json) as report:
         made = make(out, options, report)
-    shown = f"{made.scenes} drives, {made.images} images in {', '.join(map(str, made.roots))}"
-    finish(
-        as_json, {"folder": out, "roots": made.roots, "scenes": made.scenes, "frames": made.frames, "images": made.images}, shown
-    )
+    name = tracked.dataset(made.roots, {"scenes": scenes, "seconds": seconds, "camera_hz": camera_hz, "seed": seed})
+    shown = f"{name}: {made.scenes} drives, {made.images} images in {', '.join(map(str, made.roots))}"
+    values = {"id": name, "folder": out, "roots": made.roots, "scenes": made.scenes, "frames": made.frames, "images": made.images}
+    finish(as_json, values, shown)
 
 
 @app.command()
@@ -104,12 +105,15 @@ def encode(
 ) -> None:
     """Decode a data set once for training: frames, conditions, and latents when there is an autoencoder. Resumes."""
     from drivewm.data.reader import NuScenesFolder
+    from drivewm.store import write_json
     from drivewm.training.cache import encode_latents, pack
     from drivewm.worldmodel.autoencoder import FrameCodec
 
     codec = FrameCodec.load(autoencoder) if autoencoder else None
     with progress("packing", as_json) as report:
         scenes = pack(NuScenesFolder(folder, version), out, split, workers, report)
+    roots = sorted(folder.glob("part-*")) or [folder]
+    write_json(out / tracked.SOURCE, {"dataset": tracked.dataset_id(roots), "split": split})
     if codec is not None:
         with progress("encoding", as_json) as report:
             encode_latents(out, codec, report)

@@ -7,13 +7,45 @@ from typing import Annotated
 
 import typer
 
-from drivewm.cli.console import Json, finish
+from drivewm.cli.console import Json, Out, Seed, World, finish, stages
 
 
 def add_to(app: typer.Typer) -> None:
+    app.command()(demo)
     app.command()(info)
     app.command()(doctor)
     app.command()(init)
+
+
+def demo(
+    teacher: Annotated[str, typer.Option(help="The large policy: a name or .safetensors.")] = "teacher",
+    student: Annotated[str, typer.Option(help="The small policy to go on from.")] = "onboard",
+    world: World = "dream",
+    suite: Annotated[str, typer.Option(help="Scenes to drive: a suite's name or file.")] = "demo",
+    steps: Annotated[int, typer.Option(help="Optimiser steps of the distillation.", min=1)] = 120,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """The whole loop, small: drive, score, distil, export, verify, drive the file; one HTML report. Takes a few minutes."""
+    from drivewm.cli.demo import DemoOptions, run_demo
+    from drivewm.config import run_folder
+    from drivewm.tracking import open_command
+
+    folder = run_folder("demo", out)
+    with stages(as_json) as stage:
+        shown = run_demo(folder, DemoOptions(teacher, student, world, suite, seed, steps), stage)
+    all_of = {"large": shown.large.summary.all, "onboard": shown.onboard.summary.all}
+    values = {"report": shown.report, "bundle": folder / "bundle", "parity": shown.parity, "verified": shown.checks.ok}
+    lines = [
+        f"{name}: score {group.score or 'void'}, {group.void} of {group.drives} drives void" for name, group in all_of.items()
+    ]
+    lines += [
+        f"parity {shown.parity:.1e}, took {shown.seconds:.0f} s",
+        f"report       {shown.report}",
+        f"experiments  {open_command()}",
+    ]
+    finish(as_json, values | all_of | {"latency": shown.latency, "seconds": shown.seconds}, *lines)
 
 
 def info(as_json: Json = False) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from drivewm.cli.console import Json, Out, Seed, finish, progress
+from drivewm.cli import tracked
+from drivewm.cli.console import Json, Out, Report, Seed, World, finish, progress
+
+if TYPE_CHECKING:
+    from drivewm.tracking import Run
 
 app = typer.Typer(
     help="Train the networks; curves go to MLflow, checkpoints to --out, and a killed run resumes.", no_args_is_help=True
@@ -22,19 +26,33 @@ Rate = Annotated[float, typer.Option("--learning-rate", help="Peak of the schedu
 Batch = Annotated[int, typer.Option(help="Samples per step.", min=1)]
 
 
+class Recorder:
+    """What training is told to call: losses go to MLflow and the bar, drives to the bar."""
+
+    def __init__(self, run: Run, report: Report, steps: int) -> None:
+        self._run, self._report, self._steps = run, report, steps
+
+    def __call__(self, step: int, values: dict[str, float]) -> None:
+        self._run.metrics(values, step)
+        self._report(step, self._steps, f"loss {values['loss']:.4f}")
+
+    def drives(self, done: int, total: int) -> None:
+        self._report(done, total, "driving")
+
+    def made(self, **ids: str) -> None:
+        """Ids of what came out and of what it was made from, for the lineage."""
+        for kind, name in ids.items():
+            self._run.link(kind, name)
+
+
 @contextmanager
-def recorded(what: str, out: Path, settings: dict[str, Any], as_json: bool) -> Iterator[Any]:
-    """A bar on the screen and a run in MLflow around training; gives the function that training reports its losses to."""
+def recorded(what: str, out: Path, settings: dict[str, Any], as_json: bool) -> Iterator[Recorder]:
+    """A bar on the screen and a run in MLflow around training."""
     from drivewm.tracking import EXPERIMENT, Run
 
     with Run.of_folder(EXPERIMENT, f"train {what}", out) as run, progress(f"training {what}", as_json) as report:
         run.params(settings)
-
-        def on_log(step: int, values: dict[str, float]) -> None:
-            run.metrics(values, step)
-            report(step, settings["steps"], f"loss {values['loss']:.4f}")
-
-        yield on_log
+        yield Recorder(run, report, settings["steps"])
 
 
 @app.command()
@@ -58,7 +76,8 @@ def autoencoder(
     settings = {"size": size, "steps": steps, "learning_rate": learning_rate, "batch": batch, "seed": seed, "cache": str(cache)}
     with recorded("autoencoder", folder, settings, as_json) as on_log:
         options = FitOptions(steps, batch, learning_rate, seed=seed)
-        train_autoencoder(cache, folder, shape, options, on_log)
+        codec = train_autoencoder(cache, folder, shape, options, on_log)
+        on_log.made(autoencoder=codec.fingerprint(), **tracked.data_of(cache))
     finish(as_json, {"autoencoder": folder / "autoencoder"}, f"autoencoder in {folder / 'autoencoder'}")
 
 
@@ -80,12 +99,15 @@ def worldmodel(
     from drivewm.training.worldmodel import train_worldmodel
     from drivewm.worldmodel.autoencoder import FrameCodec
     from drivewm.worldmodel.sizes import size_named
+    from drivewm.worldmodel.world import DreamWorld
 
     folder, shape, codec = run_folder("worldmodel", out), size_named(size), FrameCodec.load(autoencoder)
     settings = {"size": size, "steps": steps, "learning_rate": learning_rate, "batch": batch, "seed": seed, "cache": str(cache)}
     with recorded("worldmodel", folder, settings, as_json) as on_log:
         train_worldmodel(cache, codec, folder, shape, FitOptions(steps, batch, learning_rate, seed=seed), on_log)
-    finish(as_json, {"world": folder / "world"}, f"world model in {folder / 'world'}")
+        world = DreamWorld.load(str(folder / "world")).id
+        on_log.made(world=world, autoencoder=codec.fingerprint(), **tracked.data_of(cache))
+    finish(as_json, {"world": folder / "world", "id": world}, f"{world} in {folder / 'world'}")
 
 
 @app.command()
@@ -108,3 +130,33 @@ def readers(
     with recorded("readers", folder, settings, as_json) as on_log:
         train_readers(cache, folder, FitOptions(steps, batch, learning_rate, seed=seed), on_log)
     finish(as_json, {"readers": folder / "readers"}, f"readers in {folder / 'readers'}")
+
+
+@app.command()
+def teacher(
+    scenarios: Annotated[list[str] | None, typer.Argument(help="What is driven: names, files, folders; by default all.")] = None,
+    world: World = "raster",
+    rounds: Annotated[int, typer.Option(help="Record, learn, and again with the learner driving.", min=1)] = 3,
+    drives: Annotated[int, typer.Option(help="Drives recorded in each round.", min=1)] = 120,
+    steps: Annotated[int, typer.Option(help="Optimiser steps of each round.", min=1)] = 1500,
+    learning_rate: Rate = 4e-4,
+    batch: Batch = 24,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """The large policy: it learns from the expert and from exact scores of every plan at every moment, also on its own drives."""
+    from drivewm.cli.scenario import scenario_files
+    from drivewm.config import content_folder, run_folder
+    from drivewm.evaluation.worlds import load_world
+    from drivewm.training.policies import TeacherOptions, catalogue_scenes, train_teacher
+
+    folder, shown = run_folder("teacher", out), load_world(world)
+    scene_at = catalogue_scenes(scenario_files(scenarios or [str(content_folder("scenarios"))]), seed)
+    options = TeacherOptions(rounds, drives, steps_per_round=steps, batch=batch, learning_rate=learning_rate, seed=seed)
+    settings = {"world": shown.id, "rounds": rounds, "drives": drives, "steps": rounds * steps, "batch": batch, "seed": seed}
+    with recorded("teacher", folder, settings, as_json) as hear:
+        trained = train_teacher(scene_at, shown, folder, options, hear, hear.drives)
+        hear.made(teacher=trained.spec.id, world=shown.id)
+    path = folder / "teacher.safetensors"
+    finish(as_json, {"teacher": path, "id": trained.spec.id}, f"{trained.spec.id} in {path}")

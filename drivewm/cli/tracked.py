@@ -1,0 +1,85 @@
+"""What the stages of the loop leave in MLflow: one run per stage, tied to the others by the ids of what they made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drivewm.errors import InputError
+from drivewm.store import content_hash, file_hash, read_json
+from drivewm.tracking import EXPERIMENT, Run
+
+SOURCE = "source.json"  # beside packed clips: which data set they are from
+
+if TYPE_CHECKING:
+    from drivewm.distill.verify import Report
+    from drivewm.evaluation.score import SuiteResult
+
+
+def dataset_id(roots: Sequence[Path]) -> str:
+    """Name of a data set by what its tables say: equal scenes and images, equal name."""
+    tables = sorted(file for root in roots for table in ("scene", "sample_data") for file in root.glob(f"v1.0-*/{table}.json"))
+    if not tables:
+        raise InputError("holds no nuScenes tables", file=roots[0])
+    return f"{roots[0].absolute().name}@{content_hash([file_hash(file) for file in tables])[:8]}"
+
+
+def data_of(cache: Path) -> dict[str, str]:
+    """The data set that a cache was made from, as a link; nothing for a cache that does not say."""
+    note = cache / SOURCE
+    return {"dataset": str(read_json(note)["dataset"])} if note.is_file() else {}
+
+
+def dataset(roots: Sequence[Path], settings: Mapping[str, Any]) -> str:
+    """A data set that was made; returns its id."""
+    name = dataset_id(roots)
+    with Run(EXPERIMENT, f"data set {name}") as run:
+        run.params(settings)
+        run.link("dataset", name)
+    return name
+
+
+def scores(result: SuiteResult, folder: Path, parent: str | None = None) -> str:
+    """A scored suite: means, rates, the result file, films and view from above; returns the run's id."""
+    everything = result.summary.all
+    name = f"score {result.policy} on {result.suite} in {result.world}"
+    with Run.of_folder(EXPERIMENT, name, folder, parent=parent) as run:
+        run.params({"suite": result.suite, "policy": result.policy, "world": result.world})
+        run.provenance(result.provenance)
+        means = {"score": everything.score, "passed": everything.passed}
+        run.metrics({kind: mean.value for kind, mean in means.items() if mean} | {"void_rate": everything.void_rate})
+        run.metrics({f"score.{group.name}": group.score.value for group in result.summary.families if group.score})
+        run.artifact(folder / "result.json")
+        if (folder / "films").is_dir():
+            run.artifact(folder / "films", "films")
+    return run.id
+
+
+def card(world: str, folder: Path, values: Mapping[str, Any], parent: str | None = None) -> None:
+    """A measured dream card with its pictures."""
+    with Run(EXPERIMENT, f"card {world}", parent=parent) as run:
+        run.link("world", world)
+        run.metrics({name: value for name, value in values["claims"].items() if isinstance(value, float)})
+        for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".md", ".png")):
+            run.artifact(path)
+
+
+def bundle(folder: Path, name: str, report: Report, latency: list[dict[str, Any]], parent: str | None = None) -> int:
+    """An exported bundle: parity, latency, its files, and a new version of the registered model; returns the version."""
+    from drivewm.policies.weights import read_card
+
+    with Run(EXPERIMENT, f"export {report.policy_id}", parent=parent) as run:
+        run.provenance(read_card(folder / "policy.safetensors").provenance)
+        run.link("policy", report.policy_id)
+        run.metrics(measured(report, latency))
+        run.artifact(folder, "bundle")
+        version = run.register_onnx(name, folder / "policy.onnx", {"policy": report.policy_id, "verified": str(report.ok)})
+        run.link("onnx", f"{name}:{version}")
+    return version
+
+
+def measured(report: Report, latency: list[dict[str, Any]]) -> Mapping[str, float]:
+    """The figures of a bundle as metrics."""
+    parity = {f"parity.{name}": value for name, value in (("logits", report.torch.logits), ("memory", report.torch.memory))}
+    return parity | {f"latency.{row['file']}.p99_ms": float(row["p99_ms"]) for row in latency}
