@@ -20,7 +20,7 @@ PLUGIN = Path(__file__).parents[2] / "policies" / "example_plugin"
 
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(PLUGIN / "src"))
+    monkeypatch.syspath_prepend(str(PLUGIN))
     spec = importlib.util.find_spec("careful_cruise")
     assert spec is not None and spec.loader is not None
     found = importlib.util.module_from_spec(spec)
