@@ -20,6 +20,16 @@ from drivewm.scenarios.schema import Document
 from drivewm.scenarios.source import Path_, Source, read_source
 
 _LITERAL_KEYS = ("name", "about", "family", "maps_to", "vary", "where")  # taken as written, not resolved
+_PLAIN_WORDS = {
+    "a valid tuple": "a list",
+    "a valid string": "a text",
+    "a valid integer": "a whole number",
+    "a valid boolean": "true or false",
+    "a valid dictionary": "keys and values",
+    ", unable to parse string as an integer": "",
+    ", unable to interpret input": "",
+    "String": "the text",
+}
 TRIES = 1000  # draws of the parameters before the constraints are called impossible
 TRIALS = 12
 
@@ -185,6 +195,8 @@ def _translated(error: ValidationError, source: Source) -> InputError:
         hint = did_you_mean(str(first["input"]), known) or f"possible: {', '.join(known)}"
         reason = f"{str(first['input'])!r} is not possible here"
     elif "hint" not in context:
+        for word, plain in _PLAIN_WORDS.items():
+            reason = reason.replace(word, plain)
         reason = f"{str(first['input'])[:60]!r} does not fit: {reason[0].lower()}{reason[1:]}"
     if isinstance(raw, str) and "$" in raw and raw not in reason:
         reason = f"{raw}: {reason}"

@@ -1,5 +1,6 @@
 """The committed catalogue: complete, mapped to public names, current, and what checking and indexing a folder gives."""
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from drivewm.errors import InputError
 from drivewm.scenarios import catalogue
 from drivewm.scenarios.language import Scenario, load_scenario
 from drivewm.scenarios.roads import ROAD_KINDS
+from drivewm.scenarios.sampling import draw_scene
 from drivewm.scenarios.schema import Road
 
 ROOT = Path(__file__).parents[2] / "scenarios"
@@ -44,8 +46,15 @@ class TestEveryScenario:
 
 
 def test_generated_files_are_current() -> None:
-    assert (ROOT / catalogue.SCHEMA_FILE).read_text() == catalogue.schema_text(), "run `drivewm scenario list --write-index`"
-    assert (ROOT / catalogue.INDEX_FILE).read_text() == catalogue.index_text(ROOT), "run `drivewm scenario list --write-index`"
+    assert (ROOT / catalogue.SCHEMA_FILE).read_text() == catalogue.schema_text(), "run `drivewm scenario list --write`"
+    assert (ROOT / catalogue.INDEX_FILE).read_text() == catalogue.index_text(ROOT), "run `drivewm scenario list --write`"
+
+
+def test_the_example_of_the_guide_can_be_drawn(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", (ROOT / catalogue.INDEX_FILE).read_text(), re.M | re.S)
+    (tmp_path / "guide.yaml").write_text(example)
+    scene = draw_scene(load_scenario(tmp_path / "guide.yaml"), 0, 0)
+    assert scene.conditions_at(5.0).weather == "fog" and len(scene.start.agents.valid) >= 1
 
 
 def test_the_language_knows_every_road() -> None:
