@@ -39,7 +39,7 @@ class FitOptions:
     decay_share: float = 0.25  # last part of training in which the rate falls linearly to zero
     weight_decay: float = 0.01
     clip_norm: float = 1.0
-    ema_decay: float = 0.999
+    average_share: float = 0.08  # the weights kept are averaged over about this share of the steps
     save_every: int = 500
     log_every: int = 20
     seed: int = 0
@@ -79,6 +79,7 @@ def fit(
     model.train()
     with ThreadPoolExecutor(1) as pool:
         upcoming = pool.submit(batch_at, start * ranks + rank) if start < options.steps else None
+        decay = 1.0 - 1.0 / max(2.0, options.average_share * options.steps)
         for step in range(start, options.steps):
             assert upcoming is not None
             batch = _to_device(upcoming.result(), accelerator.device)
@@ -95,7 +96,7 @@ def fit(
                 group["lr"] = options.learning_rate * learning_rate_factor(step, options)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            _update(average, inner, min(options.ema_decay, (step + 1) / (step + 10)))
+            _update(average, inner, min(decay, (step + 1) / (step + 10)))
             done = step + 1
             if on_log and (done % options.log_every == 0 or done == options.steps):
                 values = {name: float(value.detach()) for name, value in losses.items()}

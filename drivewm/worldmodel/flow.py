@@ -22,8 +22,8 @@ SMALLEST_STEP = 1.0 / 16.0
 
 @dataclass(frozen=True, slots=True)
 class FlowOptions:
-    bootstrap_share: float = 0.25  # of the rows; the others learn from data
-    clean_share: float = 0.5  # of the frames are context, told clean
+    bootstrap_share: float = 0.125  # of the rows; the others learn from data
+    clean_share: float = 0.4  # of the frames are context, told clean
     context_noise: float = 0.15  # largest deviation added to context frames that are still told clean
 
 

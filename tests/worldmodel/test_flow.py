@@ -7,7 +7,7 @@ import torch
 
 from drivewm.worldmodel.flow import FlowOptions, flow_loss, noised, sample
 
-CLEAN = torch.randn(4, 3, 2, 4, 2, 2, generator=torch.Generator().manual_seed(0))
+CLEAN = torch.randn(8, 3, 2, 4, 2, 2, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 16])
@@ -18,8 +18,8 @@ def test_a_perfect_predictor_reaches_the_data_in_any_number_of_steps(steps: int)
 
 def test_noise_level_zero_is_noise_and_one_is_data() -> None:
     noise = torch.randn_like(CLEAN)
-    assert torch.equal(noised(CLEAN, noise, torch.zeros(4, 3)), noise)
-    assert torch.equal(noised(CLEAN, noise, torch.ones(4, 3)), CLEAN)
+    assert torch.equal(noised(CLEAN, noise, torch.zeros(8, 3)), noise)
+    assert torch.equal(noised(CLEAN, noise, torch.ones(8, 3)), CLEAN)
 
 
 def test_a_perfect_predictor_has_no_loss_on_data_nor_on_shortcuts() -> None:
