@@ -43,6 +43,8 @@ __all__ = [
     "write_text",
 ]
 
+_UMASK = os.umask(0)  # it can only be read by setting it
+os.umask(_UMASK)
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -58,6 +60,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         with _disk_errors(path, temporary):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
+            temporary.chmod(0o666 & ~_UMASK)  # some libraries create files that only their owner may read
             _sync(temporary)
             os.replace(temporary, path)
             _sync(path.parent)

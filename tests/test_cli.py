@@ -193,6 +193,30 @@ def test_a_suite_is_scored_once_and_judged_again(capsys: pytest.CaptureFixture[s
     assert judged["replayed"] == 2 and judged["changed"] == 0
 
 
+def test_a_data_set_is_made_checked_and_its_damage_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    made = json_of(capsys, "data", "synth", "--out", folder, "--scenes", "1", "--seconds", "1", "--workers", "1")
+    assert made["scenes"] == 1 and made["images"] == 6 * made["frames"] and made["id"].startswith("set@")
+    assert json_of(capsys, "data", "check", folder)["ok"] and json_of(capsys, "data", "stats", folder)["scenes"] == 1
+    assert refused(capsys, "data", "synth", "--out", folder, "--scenes", "1", "--seconds", "2").startswith(
+        f"{folder}: holds a data set"
+    )
+
+    image = next((folder / "samples" / "CAM_FRONT").glob("*.jpg"))
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    assert refused(capsys, "data", "encode", folder, "--out", tmp_path / "cache", "--workers", "1").startswith(f"{image}: ")
+    assert not list((tmp_path / "cache").glob("*.frames.safetensors*")), "half a scene must not be left"
+    image.write_bytes(whole)
+    assert json_of(capsys, "data", "encode", folder, "--out", tmp_path / "cache", "--workers", "1")["scenes"] == 1
+
+    table = next(folder.glob("v1.0-*/ego_pose.json"))
+    table.unlink()
+    assert "ego_pose" in refused(capsys, "data", "stats", folder)
+    code, out, _ = told(capsys, "data", "check", folder)
+    assert code == 1 and "ego_pose.json: table is missing" in out
+
+
 def test_ctrl_c_ends_quietly(tmp_path: Path) -> None:
     command = [*PROGRAM, "data", "synth", "--out", str(tmp_path / "set"), "--scenes", "500", "--workers", "1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)

@@ -280,6 +280,13 @@ def test_a_full_disk_keeps_no_half_folder(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
+def test_files_may_be_read_by_whom_the_user_lets(tmp_path: Path) -> None:
+    for suffix in SUFFIXES:
+        store.save_record(tmp_path / f"a{suffix}", Event("x", 1.0))
+    (tmp_path / "plain").write_text("x")
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
+
+
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "file" / "below.json", tmp_path / ("n" * 300 + ".json")):

@@ -49,6 +49,8 @@ def run_demo(out: Path, options: DemoOptions, stage: Stage) -> Demonstration:
     bundle = out / "bundle"
     with Run.of_folder(EXPERIMENT, "demo", out) as parent:
         parent.params(asdict(options))
+        tracked.world(options.world, load_world(options.world).id, parent.id)
+        tracked.policy("teacher", options.teacher, teacher.spec.id, parent.id)
         large = _scored(options.teacher, suite, options, out / "large", stage("large policy drives"))
         tracked.scores(large, out / "large", parent.id)
         losses = _distilled(student, teacher, suite, options, out / "small", stage)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from drivewm.errors import InputError
 from drivewm.store import content_hash, file_hash, read_json
-from drivewm.tracking import EXPERIMENT, Run
+from drivewm.tracking import EXPERIMENT, LINEAGE, Run
 
 SOURCE = "source.json"  # beside packed clips: which data set they are from
 
@@ -54,6 +54,36 @@ def scores(result: SuiteResult, folder: Path, parent: str | None = None) -> str:
         if (folder / "films").is_dir():
             run.artifact(folder / "films", "films")
     return run.id
+
+
+def policy(kind: str, name_or_path: str, id: str, parent: str | None = None) -> None:
+    """A policy that was trained earlier: what it was made from, and its card."""
+    from drivewm.policies.load import ASSETS
+    from drivewm.policies.weights import read_card
+
+    path = Path(name_or_path)
+    weights = path if path.suffix == ".safetensors" else ASSETS / f"{name_or_path}.safetensors"
+    with Run(EXPERIMENT, f"{kind} {id}", parent=parent) as run:
+        run.provenance(read_card(weights).provenance)
+        run.link(kind, id)
+        run.artifact(weights.with_suffix(".json"))
+
+
+def world(name_or_path: str, id: str, parent: str | None = None) -> None:
+    """A world that is driven in; a learned one with its card and with what it was made from."""
+    from drivewm.worldmodel.world import EMBEDDED
+
+    folder = Path(name_or_path) if Path(name_or_path).is_dir() else EMBEDDED
+    with Run(EXPERIMENT, f"world {id}", parent=parent) as run:
+        run.link("world", id)
+        if not id.startswith("dream"):
+            return
+        for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".md", ".png")):
+            run.artifact(path)
+        origin = read_json(folder / "card.json").get("provenance", {}) if (folder / "card.json").is_file() else {}
+        for kind, name in origin.get("ids", {}).items():
+            if kind in LINEAGE and kind != "world":
+                run.link(kind, name)
 
 
 def card(world: str, folder: Path, values: Mapping[str, Any], parent: str | None = None) -> None:
