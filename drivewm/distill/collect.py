@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from drivewm.datatypes import Array, Observation, Records, Scene, Trajectory
+from drivewm.datatypes import Array, Observation, Records, Scene, Trajectory, WorldState
+from drivewm.evaluation.cases import frames_of
 from drivewm.policies.expert import best_candidate
 from drivewm.policies.judge import Judge, moment_of
 from drivewm.policies.onboard import OnboardPolicy
@@ -94,16 +95,26 @@ def collect(
     options: CollectOptions | None = None,
     progress: Progress | None = None,
 ) -> list[Visits]:
-    """Drive all scenes; one record per drive, in their order, cut where the drive ended."""
+    """Drive all scenes; one record per drive, in their order, cut where the drive ended.
+
+    ``progress`` hears camera frames driven and in all; a scene of which nothing more is needed counts as driven to its end.
+    """
     options, out = options or CollectOptions(), []
+    frames = [frames_of(scene, world.rig.rate_hz) for scene in scenes]
     for start in range(0, len(scenes), options.batch):
         batch = scenes[start : start + options.batch]
         collector = _Collector(student, teacher, np.array([_teacher_drives(options, start + row) for row in range(len(batch))]))
-        drives = rollout(batch, collector, world, seed=options.seed)
+        own, before = frames[start : start + options.batch], sum(frames[:start])
+
+        def tell(frame: int, images: Array, state: WorldState, own: list[int] = own, before: int = before) -> None:
+            if progress:
+                progress(before + sum(min(frame + 1, count) for count in own), sum(frames))
+
+        drives = rollout(batch, collector, world, seed=options.seed, on_frame=tell)
         seen = Visits.stack(collector.rows, axis=1)
         out += [seen[row, : len(drive.plans.t_s)] for row, drive in enumerate(drives)]
         if progress:
-            progress(start + len(batch), len(scenes))
+            progress(before + sum(own), sum(frames))
     return out
 
 

@@ -10,6 +10,7 @@ from drivewm.datatypes import Scene
 from drivewm.distill.collect import CollectOptions, Visits, collect, load_visits, save_visits
 from drivewm.distill.distil import DistilOptions, distil
 from drivewm.errors import InputError
+from drivewm.evaluation.cases import frames_of
 from drivewm.execution import Progress
 from drivewm.policies.load import load_onboard, save_policy
 from drivewm.policies.onboard import OnboardPolicy
@@ -49,7 +50,7 @@ def distil_rounds(
     """The small policy after all rounds; each round learns from everything visited so far.
 
     ``out`` receives ``visits/``, one folder per round, and ``onboard.safetensors`` with its card. What stands there is not done
-    again, so a killed call goes on. ``progress`` hears drives collected, ``on_log`` the losses over the steps of all rounds.
+    again, so a killed call goes on. ``progress`` hears camera frames driven, ``on_log`` the losses over the steps of all rounds.
     Raises InputError when ``out`` belongs to another lesson.
     """
     out, collected = Path(out), 0
@@ -58,11 +59,10 @@ def distil_rounds(
     visits: list[Visits] = []
     for number in range(options.rounds):
         scenes = lesson.scenes(number)
-        everything = options.rounds * len(scenes)
 
-        def tell(done: int, total: int, before: int = collected, everything: int = everything) -> None:
+        def tell(done: int, total: int, before: int = collected) -> None:
             if progress:
-                progress(before + done, everything)
+                progress(before + done, options.rounds * total)
 
         folder, weights = out / VISITS / f"round-{number}", out / f"round-{number}" / WEIGHTS
         if not (out / VISITS / f"round-{number}.json").exists():
@@ -72,7 +72,7 @@ def distil_rounds(
             save_visits(folder, seen)
             write_json(out / VISITS / f"round-{number}.json", {"drives": len(seen), "frames": sum(map(len, seen))})
         visits += load_visits(folder)
-        collected += len(scenes)
+        collected += sum(frames_of(scene, lesson.world.rig.rate_hz) for scene in scenes)
         if not weights.exists():
             offset = number * options.distil.steps
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,11 @@ def reference_progress_m(scenes: Sequence[Scene], rate_hz: float = 5.0) -> list[
     return [_REFERENCE_M[key] for key in keys]
 
 
+def frames_of(scene: Scene, rate_hz: float) -> int:
+    """Camera frames of a drive that lasts to the scene's horizon."""
+    return ceil(scene.horizon_s * rate_hz - 1e-6)
+
+
 def progress_m(drive: Rollout) -> float:
     """How far along its route a drive came."""
     return score(drive, reference_progress_m=1.0).measures["progress_m"]
@@ -70,6 +76,18 @@ def drive(
 
     ``on_frame`` hears the number of each camera frame, from 0, as it is shown.
     """
+    drives = driven_frames(scenes, policy, world, seed=seed, on_frame=on_frame)
+    references = reference_progress_m(scenes, world.rig.rate_hz)
+    return [
+        Driven(judged(driven, reference, images, gate), images)
+        for (driven, images), reference in zip(drives, references, strict=True)
+    ]
+
+
+def driven_frames(
+    scenes: Sequence[Scene], policy: Policy, world: World, *, seed: int, on_frame: Callable[[int], None] | None = None
+) -> list[tuple[Rollout, NDArray[np.uint8]]]:
+    """Each finished drive with the frames [F, V, H, W, 3] that its policy saw, one per plan."""
     frames: list[NDArray[np.uint8]] = []
 
     def keep(frame: int, images: NDArray[np.uint8], state: WorldState) -> None:
@@ -78,12 +96,7 @@ def drive(
             on_frame(frame)
 
     drives = rollout(scenes, policy, world, seed=seed, on_frame=keep)
-    references = reference_progress_m(scenes, world.rig.rate_hz)
-    out = []
-    for row, (driven, reference) in enumerate(zip(drives, references, strict=True)):
-        images = np.stack([shown[row] for shown in frames[: len(driven.plans.t_s)]])
-        out.append(Driven(judged(driven, reference, images if gate else None, gate), images))
-    return out
+    return [(drive, np.stack([shown[row] for shown in frames[: len(drive.plans.t_s)]])) for row, drive in enumerate(drives)]
 
 
 def judged(driven: Rollout, reference_m: float, images: Array | None = None, gate: Gate | None = None) -> Case:

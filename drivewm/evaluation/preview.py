@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drivewm.datatypes import Array, CameraRig, Rollout, Scene
-from drivewm.evaluation.cases import Case, judged, progress_m
+from drivewm.evaluation.cases import Case, driven_frames, judged, progress_m
 from drivewm.evaluation.film import view_from_above
 from drivewm.evaluation.pictures import beside, enlarged, labelled, strip, write_png
 from drivewm.evaluation.video import write_gif, write_video
 from drivewm.policies.baselines import ConstantVelocity
 from drivewm.policies.expert import ExpertPolicy
 from drivewm.protocols import Policy
-from drivewm.rollout import rollout
 from drivewm.sim.raster import RasterWorld
 from drivewm.sim.rigs import nuscenes_rig
 
@@ -44,16 +43,16 @@ def preview(scene: Scene, out: str | Path, *, driver: str = "expert", seed: int 
     """
     out = Path(out)
     policy: Policy = ConstantVelocity() if driver == "constant_velocity" else ExpertPolicy()
-    world, seen = RasterWorld(front_camera()), []
-    driven = rollout([scene], policy, world, seed=seed, on_frame=lambda frame, images, state: seen.append(images[0, 0]))[0]
-    pictures = list(_pictures(driven, seen[: len(driven.plans.t_s)]))
+    world = RasterWorld(front_camera())
+    driven, images = driven_frames([scene], policy, world, seed=seed)[0]
+    pictures = list(_pictures(driven, images[:, 0]))
     write_png(out.with_suffix(".strip.png"), strip(pictures, 3))
     writer = write_gif if out.suffix == ".gif" else write_video
     writer(out, pictures, world.rig.rate_hz)
     return Preview(out, out.with_suffix(".strip.png"), judged(driven, progress_m(driven)))
 
 
-def _pictures(driven: Rollout, seen: list[Array]) -> Iterator[Array]:
+def _pictures(driven: Rollout, seen: Array) -> Iterator[Array]:
     for frame, image in enumerate(seen):
         width = round(SHOWN_PX * image.shape[1] / image.shape[0])
         yield beside([view_from_above(driven, frame, SHOWN_PX), labelled(enlarged(image, SHOWN_PX, width), "front")])

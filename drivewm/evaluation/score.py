@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 
 from drivewm.datatypes import Provenance, Scene, Score
-from drivewm.evaluation.cases import Case, drive
+from drivewm.evaluation.cases import Case, drive, frames_of
 from drivewm.evaluation.film import Take, write_film
 from drivewm.evaluation.gate import gate_for
 from drivewm.evaluation.suite import Suite
@@ -98,20 +97,16 @@ class _Frames:
 
     @classmethod
     def of(cls, scenes: Sequence[Scene], rate_hz: float, progress: Progress | None) -> _Frames:
-        return cls(rate_hz, sum(_frames(scene, rate_hz) for scene in scenes), progress)
+        return cls(rate_hz, sum(frames_of(scene, rate_hz) for scene in scenes), progress)
 
     def left(self, batches: Sequence[Batch], shown: int = 0) -> int:
         """Frames that ``batches`` still need when the first has shown ``shown`` of each scene."""
-        counts = [[_frames(scene, self.rate_hz) for scene in batch.scenes] for batch in batches]
+        counts = [[frames_of(scene, self.rate_hz) for scene in batch.scenes] for batch in batches]
         return sum(map(sum, counts)) - (sum(min(shown, count) for count in counts[0]) if counts else 0)
 
     def tell(self, batches: Sequence[Batch], shown: int = 0) -> None:
         if self.progress:
             self.progress(self.total - self.left(batches, shown), self.total)
-
-
-def _frames(scene: Scene, rate_hz: float) -> int:
-    return ceil(scene.horizon_s * rate_hz - 1e-6)
 
 
 def _drive_all(batches: list[Batch], frames: _Frames, options: ScoreOptions) -> None:

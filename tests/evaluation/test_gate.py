@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from drivewm.datatypes import Rollout
+from drivewm.evaluation.calibration import reference_evidence
 from drivewm.evaluation.cases import judged
 from drivewm.evaluation.gate import Evidence, Gate, Thresholds, calibrate, gate_for
 from drivewm.evaluation.readers import READ_TABLE
@@ -133,3 +134,17 @@ def test_the_reference_world_needs_no_gate() -> None:
 def test_other_limits_are_another_gate() -> None:
     eyes = PerfectEyes()
     assert Gate(eyes, RIG).id == Gate(eyes, RIG).id != Gate(eyes, RIG, Thresholds(vehicle_recall=0.6)).id
+
+
+def test_the_limits_are_set_on_drives_of_careful_and_careless_drivers() -> None:
+    class Blind(PerfectEyes):
+        def segment(self, images: NDArray[Any]) -> NDArray[Any]:
+            return np.zeros(images.shape[:-1], np.uint8)
+
+        def motion(self, images: NDArray[Any]) -> NDArray[Any]:
+            return np.zeros((len(images) - 1, 2))
+
+    crowded = straight_scene(8.0, lead=(30.0, 8.0), horizon_s=1.0)
+    found = reference_evidence([crowded, crowded, crowded], Blind(), RIG)
+    speeds = [e.speed_error_mps for e in found]
+    assert len(found) == 3 and all(speed == pytest.approx(8.0, abs=0.5) for speed in speeds)
