@@ -144,7 +144,6 @@ class _Course:
             learning_rate=options.learning_rate,
             warmup_steps=max(1, options.steps_per_round // 20),
             decay_share=0.4,
-            ema_decay=0.995,
             seed=options.seed + number,
         )
         lesson: Any = fit(_Lesson(self._network(teacher)), loss_fn, batch_at, self.folder(number), settings, counted)
