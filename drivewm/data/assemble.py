@@ -114,11 +114,12 @@ def _dump(path: Path, content: Any) -> None:
 def _plots(root: Path, names: list[str]) -> tuple[dict[str, _Plot], dict[str, tuple[float, float]]]:
     """A plot for every drive, and the size of every location's map: rows of plots, the deepest plots first."""
     used = _LOCATIONS[: min(len(_LOCATIONS), -(-len(names) // _SCENES_PER_LOCATION))]
+    each = -(-len(names) // len(used))
     corners = {name: bounds_xy(load_drive(root, name)) for name in names}
     plots: dict[str, _Plot] = {}
     canvas: dict[str, tuple[float, float]] = {}
     for slot, location in enumerate(used):
-        members = names[slot :: len(used)]
+        members = names[slot * each : (slot + 1) * each]  # neighbours share a map, so that reading in order opens one at a time
         sizes = {name: np.ceil(corners[name][1] - corners[name][0] + 2 * _PLOT_MARGIN_M) for name in members}
         row_width = max(float(np.sqrt(sum(size.prod() for size in sizes.values()))), *(float(s[0]) for s in sizes.values()), 1.0)
         x, y, depth, widest = 0.0, 0.0, 0.0, 0.0
