@@ -69,7 +69,7 @@ def distil(
         warmup_steps=max(1, options.steps // 20),
         decay_share=0.5,
         save_every=max(50, options.steps // 4),
-        log_every=5,
+        log_every=1,
         seed=options.seed,
         precision="no",
     )
