@@ -86,8 +86,10 @@ def _check_lineage(runs_folder: Path) -> None:
     assert "export" in names and "teacher@" in names
     teachers = [run for run in tied if run.info.run_name.startswith("teacher")]
     assert teachers[0].data.tags["lineage.dataset"] == "synth@0"
-    scored = client.search_runs([experiment], f"tags.`lineage.policy` = '{tags['lineage.policy']}'")
-    assert any(run.info.run_name.startswith("score") for run in scored)
+    learned = client.search_runs([experiment], f"tags.`lineage.policy` = '{tags['lineage.policy']}'")
+    assert any(run.info.run_name.startswith("distil") for run in learned)
+    scored = client.search_runs([experiment], f"tags.`lineage.policy` = '{tags['lineage.onnx']}'")
+    assert [run.info.run_name.partition(" ")[0] for run in scored] == ["score"]
 
 
 def test_the_parts_must_fit(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,15 +97,16 @@ def card(world: str, folder: Path, values: Mapping[str, Any], parent: str | None
 
 def bundle(folder: Path, name: str, report: Report, latency: list[dict[str, Any]], parent: str | None = None) -> int:
     """An exported bundle: parity, latency, its files, and a new version of the registered model; returns the version."""
+    from drivewm.policies.load import load_policy
     from drivewm.policies.weights import read_card
 
     with Run(EXPERIMENT, f"export {report.policy_id}", parent=parent) as run:
         run.provenance(read_card(folder / "policy.safetensors").provenance)
         run.link("policy", report.policy_id)
         run.metrics(measured(report, latency))
+        run.link("onnx", load_policy(folder / "policy.onnx").spec.id)
         run.artifact(folder, "bundle")
-        version = run.register_onnx(name, folder / "policy.onnx", {"policy": report.policy_id, "verified": str(report.ok)})
-        run.link("onnx", f"{name}:{version}")
+        version = run.register_onnx(name, folder / "policy.onnx", {"verified": str(report.ok)})
     return version
 
 

@@ -83,7 +83,8 @@ def distil_rounds(
             network = distil(student.network, visits, weights.parent, replace(options.distil, seed=options.seed + number), log)
             save_policy(weights, network, seed=options.seed, teacher=ids["teacher"], world=ids["world"])
         student = load_onboard(weights)
-    save_policy(out / WEIGHTS, student.network, seed=options.seed, teacher=ids["teacher"], world=ids["world"])
+    if not (out / WEIGHTS).is_file() or load_onboard(out / WEIGHTS).spec.id != student.spec.id:
+        save_policy(out / WEIGHTS, student.network, seed=options.seed, teacher=ids["teacher"], world=ids["world"])
     return student
 
 
