@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.utils import logging
 from numpy.typing import NDArray
 
 from drivewm.datatypes import Action, CameraRig, Scene, WorldState
@@ -136,6 +137,8 @@ def open_pipeline(folder: Path) -> DreamPipeline:
 
 @lru_cache(maxsize=2)
 def _open(folder: str) -> DreamPipeline:
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         pipeline: DreamPipeline = DreamPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     except Exception as error:  # diffusers, safetensors and json raise many kinds for damaged folders
