@@ -224,7 +224,7 @@ def test_ctrl_c_ends_quietly(tmp_path: Path) -> None:
     while not (tmp_path / "set" / "synth.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert (process.returncode, out, err) == (130, "", "drivewm: interrupted\n")
 
 
