@@ -219,12 +219,19 @@ def test_a_data_set_is_made_checked_and_its_damage_named(capsys: pytest.CaptureF
 
 def test_ctrl_c_ends_quietly(tmp_path: Path) -> None:
     command = [*PROGRAM, "data", "synth", "--out", str(tmp_path / "set"), "--scenes", "500", "--workers", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job may ignore it
+    )
     deadline = time.monotonic() + 60
     while not (tmp_path / "set" / "synth.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "drivewm: interrupted\n")
 
 
