@@ -14,6 +14,7 @@ from drivewm.evaluation.pictures import beside, labelled, mosaic, stacked, strip
 from drivewm.evaluation.video import write_video
 
 PANEL_PX = 320
+LARGEST_VIEW_PX = 600  # of the view from above beside two worlds
 TRAIL_S = 4.0
 POSTER_MOMENT = 0.6  # share of the drive at which the still picture is taken: after the start, before the end
 
@@ -31,7 +32,7 @@ def pictures(rollout: Rollout, takes: Sequence[Take], rig: CameraRig, caption: s
     for frame in range(len(takes[0].images)):
         panels = [labelled_mosaic(take, frame, rig, named=len(takes) > 1) for take in takes]
         cameras = stacked(panels)
-        yield beside([cameras, view_from_above(rollout, frame, cameras.shape[0], caption)])
+        yield beside([cameras, view_from_above(rollout, frame, min(cameras.shape[0], LARGEST_VIEW_PX), caption)])
 
 
 def labelled_mosaic(take: Take, frame: int, rig: CameraRig, named: bool) -> Array:

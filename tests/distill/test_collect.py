@@ -46,6 +46,16 @@ def test_labels_are_exact_full_braking_stops_before_the_standing_car_and_keeping
     assert first[visits[1].expert_index[0]] == 1.0
 
 
+def test_every_frame_is_told_of_and_an_early_end_counts_as_the_whole_drive(
+    student: OnboardPolicy, teacher: TeacherPolicy, world: RasterWorld
+) -> None:
+    heard: list[tuple[int, int]] = []
+    crash, free = straight_scene(12.0, lead=(1.0, 0.0), horizon_s=1.0), straight_scene(12.0, horizon_s=1.0)
+    collect(student, teacher, world, [crash, free], CollectOptions(batch=1), lambda done, total: heard.append((done, total)))
+    assert heard[0] == (1, 10) and heard[-1] == (10, 10) and heard == sorted(heard)
+    assert {done for done, _ in heard} >= {6, 7, 8, 9, 10}
+
+
 def test_a_drive_that_ends_in_a_collision_is_recorded_up_to_it(
     student: OnboardPolicy, teacher: TeacherPolicy, world: RasterWorld
 ) -> None:
