@@ -71,6 +71,17 @@ def test_the_demonstration_runs_and_goes_on(workspace: Path, runs_folder: Path, 
     _check_lineage(runs_folder)
 
 
+def test_dream_and_preview_make_films(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film = ("--out", "films", "--json")
+    assert run(["dream", "calm.short", "--policy", "idm", "--world", "raster", *film]) == 0
+    (drive,) = json.loads(capsys.readouterr().out)["drives"]
+    assert drive["valid"] and drive["total"] > 0.5 and Path(drive["film"]).read_bytes()[4:8] == b"ftyp"
+    assert run(["replay", drive["case"], "--json"]) == 0 and json.loads(capsys.readouterr().out)["changed"] == 0
+    assert run(["scenario", "preview", "scenarios", *film]) == 0
+    (made,) = json.loads(capsys.readouterr().out)["films"]
+    assert Path(made["film"]).stat().st_size > 1000 and Path(made["strip"]).is_file()
+
+
 def _check_lineage(runs_folder: Path) -> None:
     """From the registered file back to the scores, the small policy, the large one and its data set, by ids alone."""
     from mlflow import MlflowClient

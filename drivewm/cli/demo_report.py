@@ -48,11 +48,14 @@ def write_report(shown: Demonstration) -> Path:
         Tile("void drives", f"{void} of {drives}", "the frames did not show the state", "void" if void else "good"),
         Tile("parity ONNX – torch", f"{shown.parity:.0e}", "largest difference", "good" if shown.checks.ok else "bad"),
         Tile("latency", f"{p99_ms:.1f} ms", "p99, one core, six cameras"),
-        Tile("all of it took", f"{shown.seconds / 60:.1f} min", shown.large.provenance.device),
+        Tile("this call took", f"{shown.seconds / 60:.1f} min", shown.large.provenance.device),
     )
     ids = {
-        **shown.large.provenance.ids,
+        "world": shown.large.world,
+        "suite": shown.large.suite,
+        "large policy": shown.large.policy,
         "small policy": shown.checks.policy_id,
+        "vehicle file": shown.onboard.policy,
         "registered as": f"onboard version {shown.model_version}",
     }
     page = Page(
@@ -75,7 +78,9 @@ def _score_tile(label: str, result: SuiteResult) -> Tile:
     score = result.summary.all.score
     if score is None:
         return Tile(label, "void", "no drive counts", "void")
-    return Tile(label, f"{score.value:.2f}", f"95 %: {score.low:.2f} to {score.high:.2f}, {score.count} scenes")
+    return Tile(
+        label, f"{score.value:.2f}", f"95 %: {score.low:.2f} to {score.high:.2f}, {score.count} scene{'s' * (score.count != 1)}"
+    )
 
 
 def _drives(title: str, out: Path, folder: str, result: SuiteResult) -> Section:
@@ -115,9 +120,7 @@ def _bundle(shown: Demonstration) -> Section:
         Table(("check", "", "found", "needed"), checks),
         Table(("file", "p50 ms", "p95 ms", "p99 ms", "machine"), speeds, "one car, one thread"),
     )
-    return Section(
-        "The file for the vehicle", "What `drivewm verify` says of the bundle, and how fast it answers.", tables=tables
-    )
+    return Section("The file for the vehicle", "What verification says of the bundle, and how fast it answers.", tables=tables)
 
 
 def _commands(shown: Demonstration) -> tuple[str, ...]:
