@@ -277,7 +277,8 @@ class ActorScripts(Records):
         values = {f.name: getattr(out, f.name).copy() for f in fields(out)}
         for f in fields(self):
             value = getattr(self, f.name)
-            values[f.name][(slice(0, rows), slice(0, old)) if value.ndim == 2 else slice(0, rows)] = value if f.name != "path_xy" else 0
+            if f.name != "path_xy":
+                values[f.name][(slice(rows), slice(old)) if value.ndim == 2 else slice(rows)] = value
         if rows:
             step = self.path_xy[:, -1] - self.path_xy[:, -2]
             tail = self.path_xy[:, -1:, :] + step[:, None, :] * np.arange(1, path_points - points + 1)[None, :, None]

@@ -61,7 +61,7 @@ def page(card: Json, pictures: list[str]) -> str:
         f"{options['drives']} held-out drives of {options['seconds']:g} s after {options['context']} reference frames; "
         f"commit {origin['commit']}, {origin['device']}, seed {options['seed']}. Command: `drivewm card`.",
         "",
-        "Top to bottom: reference, layout-driven dream, free dream (past, motion and sky only). Front cameras, first to last frame.",
+        "Top to bottom: reference, layout-driven dream, free dream (past, motion, sky). Front cameras, first to last frame.",
         "",
         *(f"![drive]({name})" for name in pictures),
         "",
