@@ -200,7 +200,7 @@ def _between_directions(xy: Array, road: RoadMap) -> bool:
 
 def _extras(road: RoadMap, tokens: dict[str, str]) -> dict[str, Any]:
     def rounded(array: Array) -> list[Any]:
-        return np.round(np.asarray(array, np.float64), 4).tolist()  # type: ignore[no-any-return]
+        return np.round(np.asarray(array, np.float64), 4).tolist()
 
     return {
         "lanes": {

@@ -92,7 +92,7 @@ def index_root(root: Path, version: str) -> list[SceneIndex]:
 
 def _linked(nusc: Any, root: Path, version: str, table: str, token: str, row: dict[str, Any]) -> dict[str, Any]:
     try:
-        return nusc.get(table, token)  # type: ignore[no-any-return]
+        return nusc.get(table, token)
     except KeyError as error:
         reason = f"{token!r} is not in table {table}"
         raise InputError(reason, file=root / version, place=f"token {row['token']}") from error

@@ -78,9 +78,7 @@ def train_autoencoder(
         return {"loss": reconstruction_loss(pixels, target, weight), "psnr_db": psnr}
 
     torch.manual_seed(options.seed)
-    trained: Any = fit(
-        _PixelRoundTrip(FrameCodec.of_size(size)).to(memory_format=torch.channels_last), loss_fn, batch_at, out, options, on_log
-    )
+    trained: Any = fit(_PixelRoundTrip(FrameCodec.of_size(size)), loss_fn, batch_at, out, options, on_log)
     codec: FrameCodec = trained.codec.cpu()
     measure_latents(codec, frames)
     codec.save(out / "autoencoder")
