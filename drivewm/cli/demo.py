@@ -38,7 +38,7 @@ class DemoOptions:
     world: str = "dream"
     suite: str = "demo"
     seed: int = 0
-    steps: int = 60  # of distillation
+    steps: int = 40  # of distillation
 
 
 def run_demo(out: Path, options: DemoOptions, stage: Stage) -> Demonstration:

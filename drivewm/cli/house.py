@@ -22,7 +22,7 @@ def demo(
     student: Annotated[str, typer.Option(help="The small policy to go on from.")] = "onboard",
     world: World = "dream",
     suite: Annotated[str, typer.Option(help="Scenes to drive: a suite's name or file.")] = "demo",
-    steps: Annotated[int, typer.Option(help="Optimiser steps of the distillation.", min=1)] = 60,
+    steps: Annotated[int, typer.Option(help="Optimiser steps of the distillation.", min=1)] = 40,
     seed: Seed = 0,
     out: Out = None,
     as_json: Json = False,
