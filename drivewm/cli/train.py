@@ -82,6 +82,31 @@ def autoencoder(
 
 
 @app.command()
+def decoder(
+    cache: Cache,
+    autoencoder: Annotated[Path, typer.Option(help="Folder of the autoencoder whose latents the cache holds.")],
+    steps: Steps = 3000,
+    learning_rate: Rate = 5e-4,
+    batch: Batch = 8,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """The autoencoder's decoder alone, on latents as inexact as dreams are; latents made before stay valid."""
+    from drivewm.config import run_folder
+    from drivewm.training.autoencoder import train_decoder
+    from drivewm.training.loop import FitOptions
+    from drivewm.worldmodel.autoencoder import FrameCodec
+
+    folder, codec = run_folder("decoder", out), FrameCodec.load(autoencoder)
+    settings = {"steps": steps, "learning_rate": learning_rate, "batch": batch, "seed": seed, "cache": str(cache)}
+    with recorded("decoder", folder, settings, as_json) as on_log:
+        codec = train_decoder(cache, codec, folder, FitOptions(steps, batch, learning_rate, seed=seed), on_log)
+        on_log.made(autoencoder=codec.fingerprint(), **tracked.data_of(cache))
+    finish(as_json, {"autoencoder": folder / "autoencoder"}, f"autoencoder in {folder / 'autoencoder'}")
+
+
+@app.command()
 def worldmodel(
     cache: Cache,
     autoencoder: Annotated[Path, typer.Option(help="Folder of the autoencoder whose latents the cache holds.")],

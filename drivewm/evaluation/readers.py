@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,58 +38,69 @@ READ_TABLE: NDArray[np.int64] = np.array([_READ_AS.get(kind, 0) for kind in Sema
 
 
 def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.GroupNorm(4, outputs), nn.SiLU())
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 class SegmentationReader(nn.Module):
-    """A two-level U-Net on single pictures [N, 3, H, W] -> logits [N, classes, H, W]."""
+    """A four-level U-Net on single pictures [N, 3, H, W] -> logits [N, classes, H, W]."""
 
-    def __init__(self, width: int = 24) -> None:
+    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 96)) -> None:
         super().__init__()
-        self.a, self.b = conv(3, width), nn.Sequential(conv(width, 2 * width, 2), conv(2 * width, 2 * width))
-        self.c = nn.Sequential(conv(2 * width, 4 * width, 2), conv(4 * width, 4 * width), conv(4 * width, 4 * width))
-        self.up_b, self.up_a = conv(6 * width, 2 * width), conv(3 * width, width)
-        self.out = nn.Conv2d(width, len(READ_CLASSES), 1)
+        pairs = list(pairwise(widths))
+        self.first = conv(3, widths[0])
+        self.down = nn.ModuleList(nn.Sequential(conv(wide, deep, 2), conv(deep, deep)) for wide, deep in pairs)
+        self.up = nn.ModuleList(conv(wide + deep, wide) for wide, deep in reversed(pairs))
+        self.out = nn.Conv2d(widths[0], len(READ_CLASSES), 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        a = self.a(x)
-        b = self.b(a)
-        up = nn.functional.interpolate(self.c(b), scale_factor=2.0)
-        b = self.up_b(torch.cat([b, up], 1))
-        a = self.up_a(torch.cat([a, nn.functional.interpolate(b, scale_factor=2.0)], 1))
-        return self.out(a)
+        levels = [self.first(x.to(memory_format=torch.channels_last))]
+        for down in self.down:
+            levels.append(down(levels[-1]))
+        x = levels.pop()
+        for up in self.up:
+            x = up(torch.cat([levels.pop(), nn.functional.interpolate(x, scale_factor=2.0)], 1))
+        return self.out(x)
 
 
 class MotionReader(nn.Module):
-    """Two successive frames of all cameras [N, V, 6, H, W] -> step ahead (m) and turn (rad) [N, 2]."""
+    """Two successive frames of all cameras [N, V, 6, H, W] -> step ahead (m) and turn (rad) [N, 2].
+
+    What moves where in the picture is what tells the motion, so no feature is averaged over the picture.
+    """
 
     scale: torch.Tensor
 
     def __init__(self, views: int, width: int = 32) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            conv(6, width, 2), conv(width, width, 2), conv(width, 2 * width, 2), conv(2 * width, 2 * width, 2)
+            conv(6, width, 2),
+            conv(width, width),
+            conv(width, 2 * width, 2),
+            conv(2 * width, 2 * width),
+            conv(2 * width, 2 * width, 2),
+            nn.AdaptiveAvgPool2d((8, 12)),
+            conv(2 * width, width, 2),
+            nn.Flatten(),
         )
-        self.head = nn.Sequential(nn.Linear(views * 2 * width * 4, 128), nn.SiLU(), nn.Linear(128, 2))
+        self.head = nn.Sequential(nn.Linear(views * width * 24, 128), nn.ReLU(inplace=True), nn.Linear(128, 2))
         self.register_buffer("scale", torch.tensor([2.0, 0.05]))
 
     def forward(self, pairs: torch.Tensor) -> torch.Tensor:
-        x = self.net(pairs.flatten(0, 1))
-        x = nn.functional.adaptive_avg_pool2d(x, (2, 2)).flatten(1).unflatten(0, pairs.shape[:2]).flatten(1)
-        return self.head(x) * self.scale
+        x = self.net(pairs.flatten(0, 1).to(memory_format=torch.channels_last))
+        return self.head(x.unflatten(0, pairs.shape[:2]).flatten(1)) * self.scale
 
 
 class SkyReader(nn.Module):
     """All cameras of one frame [N, V, 3, H, W] -> logits of weather and light [N, 4 + 4]."""
 
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self, width: int = 24) -> None:
         super().__init__()
-        self.net = nn.Sequential(conv(3, width, 2), conv(width, 2 * width, 2), conv(2 * width, 2 * width, 2))
-        self.head = nn.Linear(2 * width, len(Weather) + len(Light))
+        self.net = nn.Sequential(conv(3, width, 2), conv(width, width), conv(width, 2 * width, 2), conv(2 * width, 2 * width, 2))
+        self.head = nn.Linear(4 * width, len(Weather) + len(Light))
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        x = self.net(frames.flatten(0, 1)).mean((2, 3)).unflatten(0, frames.shape[:2]).mean(1)
-        return self.head(x)
+        x = self.net(frames.flatten(0, 1).to(memory_format=torch.channels_last)).unflatten(0, frames.shape[:2])
+        return self.head(torch.cat([x.mean((1, 3, 4)), x.amax((1, 3, 4))], -1))
 
 
 class Readers(nn.Module):

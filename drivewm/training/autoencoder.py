@@ -14,6 +14,7 @@ from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.sizes import WorldModelSize
 
 AGENT_WEIGHT, MARKING_WEIGHT, EDGE_WEIGHT = 4.0, 2.0, 1.0
+LATENT_NOISE = 0.5  # in deviations of a latent; dreams of tiny are off by 0.3 to 0.5
 
 
 def pixel_weight(label: torch.Tensor) -> torch.Tensor:
@@ -81,6 +82,49 @@ def train_autoencoder(
     trained: Any = fit(_PixelRoundTrip(FrameCodec.of_size(size)), loss_fn, batch_at, out, options, on_log)
     codec: FrameCodec = trained.codec.cpu()
     measure_latents(codec, frames)
+    codec.save(out / "autoencoder")
+    return codec
+
+
+class _Decoder(torch.nn.Module):
+    """The decoder alone, on standardised latents [N, C, h, w]."""
+
+    mean_C: torch.Tensor
+    std_C: torch.Tensor
+
+    def __init__(self, codec: FrameCodec) -> None:
+        super().__init__()
+        self.decoder = codec.autoencoder.decoder
+        self.register_buffer("mean_C", codec.mean_C.clone(), persistent=False)
+        self.register_buffer("std_C", codec.std_C.clone(), persistent=False)
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        pixels: torch.Tensor = self.decoder(latent * self.std_C[:, None, None] + self.mean_C[:, None, None])
+        return pixels
+
+
+def train_decoder(cache: Path, codec: FrameCodec, out: Path, options: FitOptions, on_log: OnLog | None = None) -> FrameCodec:
+    """Train the decoder on from where it is, on latents with noise up to `LATENT_NOISE`, and save to ``out/autoencoder``.
+
+    A dream's latents are never exact; a decoder that has only seen exact ones turns every error into grain. The encoder stays as
+    it is, so latents made with it stay valid. Resumes from ``out``. Raises InputError when the cache holds other latents.
+    """
+    frames = FrameCache(cache, options.seed)
+    frames.check_latents(codec)
+
+    def batch_at(step: int) -> Tensors:
+        return frames.batch(step, options.batch, 1, ("images", "label", "latent"))
+
+    def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        target = batch["images"].flatten(0, 2).movedim(-1, 1).float() / 127.5 - 1.0
+        clean = batch["latent"].flatten(0, 2).float()
+        noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+        share = torch.rand(len(clean), 1, 1, 1, generator=generator, device=clean.device)
+        pixels = model(clean + LATENT_NOISE * share * noise)
+        return {"loss": reconstruction_loss(pixels, target, pixel_weight(batch["label"].flatten(0, 2)))}
+
+    fit(_Decoder(codec), loss_fn, batch_at, out, options, on_log)
+    codec = codec.cpu()
     codec.save(out / "autoencoder")
     return codec
 

@@ -1,6 +1,6 @@
 """What training reads: every clip of a data set once decoded, its conditions computed, its latents encoded.
 
-One safetensors file per scene holds frames and conditions, a second one the latents of one autoencoder. A scene that is already
+One safetensors file per scene holds frames and conditions, a second one the latents of one encoder. A scene that is already
 there is not done again, so a killed `drivewm data encode` goes on where it stopped.
 """
 
@@ -75,7 +75,7 @@ def _pack_one(root: str, out: Path, scene: str) -> str:
 @torch.no_grad()
 def encode_latents(cache: Path, codec: FrameCodec, progress: Progress | None = None) -> None:
     """Add the latents (bf16) of every packed scene; those of another autoencoder are replaced."""
-    files, name = sorted(cache.glob("*" + FRAMES)), codec.fingerprint()
+    files, name = sorted(cache.glob("*" + FRAMES)), codec.latents_fingerprint()
     for index, file in enumerate(files):
         target = latents_of(file)
         if _encoded_by(target) != name:
@@ -135,7 +135,7 @@ class FrameCache:
 
     def check_latents(self, codec: FrameCodec) -> None:
         """Raises InputError unless every scene has latents of this very autoencoder."""
-        name = codec.fingerprint()
+        name = codec.latents_fingerprint()
         for file in self.files:
             if _encoded_by(latents_of(file)) != name:
                 raise InputError(

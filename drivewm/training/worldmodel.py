@@ -23,14 +23,14 @@ from drivewm.worldmodel.transformer import DriveTransformer
 class DropShares:
     """How often each condition is left out of a training clip. The layout raster makes the others redundant, so it goes often."""
 
-    layout: float = 0.4
+    layout: float = 0.25
     boxes: float = 0.3
     polylines: float = 0.3
     motion: float = 0.1
     weather: float = 0.1
     light: float = 0.1
     text: float = 0.5
-    free: float = 0.25  # of the clips lose layout, boxes and polylines together: only past, motion and sky remain
+    free: float = 0.2  # of the clips lose layout, boxes and polylines together: only past, motion and sky remain
 
 
 def draw_drops(shares: DropShares, batch: int, generator: torch.Generator, device: torch.device) -> dict[str, torch.Tensor]:
@@ -62,7 +62,9 @@ def train_worldmodel(
     flow, shares = FlowOptions(), DropShares()
 
     def batch_at(step: int) -> Tensors:
-        batch = clips.batch(step, options.batch, size.window)
+        """Clips and single frames in turn: as many frames, but of many more places, skies and lights."""
+        single = step % 2 == 1
+        batch = clips.batch(step, options.batch * (size.window if single else 1), 1 if single else size.window)
         del batch["images"]
         return batch
 

@@ -74,11 +74,19 @@ class FrameCodec(torch.nn.Module):
         return images.reshape(*latent.shape[:-3], *images.shape[1:])
 
     def fingerprint(self) -> str:
-        """Names the weights (as saved, in half precision); latents carry it, so that no other autoencoder decodes them."""
+        """Names all weights (as saved, in half precision)."""
+        return self._hashed("")
+
+    def latents_fingerprint(self) -> str:
+        """Names what decides the latents, the encoder and the statistics; files of latents carry it, so that none are mixed."""
+        return self._hashed("autoencoder.decoder.")
+
+    def _hashed(self, without: str) -> str:
         digest = hashlib.sha256()
         for name, value in sorted(self.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().half().cpu().contiguous().numpy().tobytes())
+            if not (without and name.startswith(without)):
+                digest.update(name.encode())
+                digest.update(value.detach().half().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
     def save(self, folder: Path) -> None:

@@ -14,6 +14,7 @@ from drivewm.sim.raster.palette import PAINT_RGB
 from drivewm.worldmodel.conditions import BOX_SIZE, MOTION_SIZE
 from drivewm.worldmodel.sizes import WorldModelSize
 
+LAYOUT_CELL = 128  # features of the layout per latent cell
 MOTION_SCALE = (1.0, 20.0, 1.0, 5.0, 20.0, 1.0)  # brings curvature, sideways step and turn to the size of the others
 Drop = Mapping[str, torch.Tensor]  # condition group -> bool [B], True where it is left out
 
@@ -23,6 +24,7 @@ class Embedded:
     """Embedded conditions of B cars over T frames."""
 
     token_BTLD: torch.Tensor  # added to the image tokens
+    cell_BTVhwE: torch.Tensor  # layout at the raster of the latents, for what is smaller than a token
     extra_BTMD: torch.Tensor  # condition tokens that spatial attention may look at
     frame_BTD: torch.Tensor  # steers the norms of a whole frame
     time_s_BT: torch.Tensor
@@ -45,7 +47,7 @@ def scalar_features(x: torch.Tensor, count: int) -> torch.Tensor:
 
 
 class LayoutStem(nn.Module):
-    """Layout raster [N, H, W] to one feature per image token.
+    """Layout raster [N, H, W] to one feature per image token and one per latent cell.
 
     A pixel is its class (one-hot), its paint (RGB) and its log-depth: a fixed table, so training pays no per-pixel gradient.
     """
@@ -57,25 +59,26 @@ class LayoutStem(nn.Module):
         table[:, :, :classes] = torch.eye(classes)[:, None]
         table[:, :, classes : classes + 3] = torch.as_tensor(PAINT_RGB, dtype=torch.float32) / 255.0
         self.register_buffer("table", table.flatten(0, 1), persistent=False)
-        self.paints, cell, first = paints, size.downsampling * size.patch, 4
-        self.net = nn.Sequential(
+        self.paints, first = paints, 4
+        self.cells = nn.Sequential(
             nn.Conv2d(classes + 4, 64, first, stride=first),
             nn.SiLU(),
-            nn.Conv2d(64, 128, 3, stride=2, padding=1),
+            nn.Conv2d(64, LAYOUT_CELL, 3, stride=size.downsampling // first, padding=1),
             nn.SiLU(),
-            nn.Conv2d(128, size.width, cell // (2 * first), stride=cell // (2 * first)),
         )
+        self.tokens = nn.Conv2d(LAYOUT_CELL, size.width, size.patch, stride=size.patch)
 
     table: torch.Tensor
 
-    def forward(self, label: torch.Tensor, log_depth: torch.Tensor, paint: torch.Tensor) -> torch.Tensor:
-        """Tokens [..., rows * columns, D] of rasters uint8 [..., H, W]."""
+    def forward(self, label: torch.Tensor, log_depth: torch.Tensor, paint: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens [..., rows * columns, D] and latent cells [..., h, w, LAYOUT_CELL] of rasters uint8 [..., H, W]."""
         dtype = torch.get_autocast_dtype(label.device.type) if torch.is_autocast_enabled(label.device.type) else self.table.dtype
         code = label.flatten(0, -3).int() * self.paints + paint.flatten(0, -3)
         x = nn.functional.embedding(code, self.table.to(dtype))
         x[..., -1] = log_depth.flatten(0, -3).to(dtype) / 255.0
-        tokens: torch.Tensor = self.net(x.movedim(-1, 1)).flatten(2).transpose(1, 2)
-        return tokens.unflatten(0, label.shape[:-2])
+        cells = self.cells(x.movedim(-1, 1))
+        tokens = self.tokens(cells).flatten(2).transpose(1, 2)
+        return tokens.unflatten(0, label.shape[:-2]), cells.movedim(1, -1).unflatten(0, label.shape[:-2])
 
 
 class ConditionEmbedding(nn.Module):
@@ -86,6 +89,7 @@ class ConditionEmbedding(nn.Module):
         width = size.width
         self.layout, self.rays = LayoutStem(size), mlp(6, width)
         self.no_layout, self.lost = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.randn(width) * 0.02)
+        self.no_cell = nn.Parameter(torch.zeros(LAYOUT_CELL))
         self.motion = mlp(MOTION_SIZE, width)
         self.weather, self.light = nn.Embedding(len(Weather) + 1, width), nn.Embedding(len(Light) + 1, width)
         self.sun = nn.Linear(2, width)
@@ -105,7 +109,8 @@ class ConditionEmbedding(nn.Module):
             mask = drop.get(group, torch.zeros(lead[0], dtype=torch.bool, device=device))
             return mask.view(-1, *[1] * axes)
 
-        layout_BTVPD = self.layout(told["label"], told["log_depth"], told["paint"])
+        layout_BTVPD, cell_BTVhwE = self.layout(told["label"], told["log_depth"], told["paint"])
+        cell_BTVhwE = torch.where(dropped("layout", 5), self.no_cell.to(cell_BTVhwE.dtype), cell_BTVhwE)
         layout_BTVPD = torch.where(dropped("layout", 4), self.no_layout.to(layout_BTVPD.dtype), layout_BTVPD)
         lost = told["lost"].to(layout_BTVPD.dtype)[..., None, None] * self.lost.to(layout_BTVPD.dtype)
         token_BTVPD = layout_BTVPD + self.rays(rays_VPC.to(dtype)) + lost
@@ -127,4 +132,4 @@ class ConditionEmbedding(nn.Module):
         if self.text is not None and self.no_text is not None and "text" in told:
             text = torch.where(dropped("text", 2), self.no_text, self.text(told["text"].to(dtype)))
             extra.append(text[:, None].expand(-1, lead[1], -1, -1))
-        return Embedded(token_BTVPD.flatten(2, 3), torch.cat(extra, 2), moved + sky, told["time_s"])
+        return Embedded(token_BTVPD.flatten(2, 3), cell_BTVhwE, torch.cat(extra, 2), moved + sky, told["time_s"])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from drivewm.worldmodel.embedding import Embedded
 from drivewm.worldmodel.flow import SMALLEST_STEP, sample
 from drivewm.worldmodel.transformer import DriveTransformer, Past
 
@@ -18,7 +19,7 @@ from drivewm.worldmodel.transformer import DriveTransformer, Past
 class Memory:
     """What a session knows of B running dreams."""
 
-    past: tuple[Past, ...]  # one per block
+    past: Past
     frame: int
 
 
@@ -32,7 +33,7 @@ class Session:
 
     def start(self) -> Memory:
         """An empty past."""
-        return Memory(tuple(Past(self.network.size.window - 1) for _ in self.network.blocks), 0)
+        return Memory(Past(self.network.size.window - 1), 0)
 
     @torch.no_grad()
     def observe(self, memory: Memory, told: Mapping[str, torch.Tensor], latent: torch.Tensor) -> Memory:
@@ -45,28 +46,22 @@ class Session:
         """The next frame's latents from ``noise`` [B, 1, V, C, h, w], and the memory that holds it."""
         batch, device = noise.shape[0], noise.device
         embedded = self.network.embed(told, self.rays, self._drop(batch, device))
-        past = list(memory.past)
+        recalled = self.network.recall(memory.past, embedded)
 
         def predict(x: torch.Tensor, tau: float, step: float) -> torch.Tensor:
             taus, steps = torch.full((batch, 1), tau, device=device), torch.full((batch,), step, device=device)
-            predicted: torch.Tensor = self.network(x, taus, steps, embedded, past)
+            predicted: torch.Tensor = self.network(x, taus, steps, embedded, recalled)
             return predicted
 
         latent = sample(predict, noise, self.steps)
         return latent, self._kept(memory, embedded, latent)
 
-    def _kept(self, memory: Memory, embedded: object, latent: torch.Tensor) -> Memory:
-        past = [block.fork() for block in memory.past]
+    def _kept(self, memory: Memory, told: Embedded, latent: torch.Tensor) -> Memory:
         batch, device = latent.shape[0], latent.device
-        self.network(
-            latent,
-            torch.ones(batch, 1, device=device),
-            torch.full((batch,), SMALLEST_STEP, device=device),
-            embedded,
-            past,
-            keep=True,
-        )
-        return Memory(tuple(past), memory.frame + 1)
+        recalled = self.network.recall(memory.past, told)
+        tau, step = torch.ones(batch, 1, device=device), torch.full((batch,), SMALLEST_STEP, device=device)
+        self.network(latent, tau, step, told, recalled)
+        return Memory(memory.past.with_frame(told, latent, recalled), memory.frame + 1)
 
     def _drop(self, batch: int, device: torch.device) -> dict[str, torch.Tensor]:
         return {group: torch.ones(batch, dtype=torch.bool, device=device) for group in self.drop}

@@ -20,6 +20,8 @@ class WorldModelSize:
     depth: int
     heads: int
     window: int  # frames in a training clip; the cache keeps window - 1 past frames
+    cell_width: int  # features per latent cell in the convolutional head
+    steer_width: int = 64  # what flow time, ego motion and sky are squeezed into before they steer the norms
     patch: int = 2  # latent cells per token side
     registers: int = 4
     max_agents: int = 16
@@ -35,9 +37,33 @@ class WorldModelSize:
 SIZES = {
     size.name: size
     for size in (
-        WorldModelSize("tiny", (64, 96), (32, 64, 128), (1, 2, 2), 16, width=256, depth=4, heads=4, window=8),
-        WorldModelSize("base", (96, 160), (64, 128, 256), (2, 3, 3), 16, width=512, depth=10, heads=8, window=16),
-        WorldModelSize("large", (448, 960), (128, 256, 512, 512), (2, 3, 3, 3), 32, width=2048, depth=22, heads=16, window=24),
+        WorldModelSize("tiny", (64, 96), (32, 64, 128), (1, 2, 2), 16, width=256, depth=4, heads=4, window=8, cell_width=128),
+        WorldModelSize(
+            "base",
+            (96, 160),
+            (64, 128, 256),
+            (2, 3, 3),
+            16,
+            width=512,
+            depth=10,
+            heads=8,
+            window=16,
+            cell_width=192,
+            steer_width=128,
+        ),
+        WorldModelSize(
+            "large",
+            (448, 960),
+            (128, 256, 512, 512),
+            (2, 3, 3, 3),
+            32,
+            width=2048,
+            depth=22,
+            heads=16,
+            window=24,
+            cell_width=384,
+            steer_width=512,
+        ),
     )
 }
 

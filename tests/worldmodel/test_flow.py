@@ -38,7 +38,12 @@ def test_a_wrong_predictor_has_the_squared_error_as_loss() -> None:
     assert losses["loss"] == pytest.approx(0.25, abs=1e-6)
 
 
-def test_context_frames_carry_no_loss() -> None:
+def test_context_frames_carry_no_loss_and_the_last_frame_is_never_context() -> None:
+    def wrong_but_for_the_last(x: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, rows: slice) -> torch.Tensor:
+        assert (tau[:, :-1] == 1.0).all()
+        assert (tau[:, -1] < 1.0).all()
+        return torch.cat([CLEAN[rows, :-1] + 7.0, CLEAN[rows, -1:]], 1)
+
     options = FlowOptions(bootstrap_share=0.0, clean_share=1.0)
-    losses = flow_loss(lambda x, tau, step, rows: x + 7.0, CLEAN, torch.ones(()), options, torch.Generator().manual_seed(1))
+    losses = flow_loss(wrong_but_for_the_last, CLEAN, torch.ones(()), options, torch.Generator().manual_seed(1))
     assert losses["loss"] == 0.0

@@ -39,7 +39,7 @@ def told(batch: int, frames: int, seed: int = 0) -> Told:
 def network() -> DriveTransformer:
     torch.manual_seed(0)
     net = DriveTransformer.of_size(SIZE)
-    for layer in (net.steer, net.steer_out):  # as if trained: gates open
+    for layer in (net.steer, net.steer_out, net.head.steer):  # as if trained: gates open
         torch.nn.init.normal_(layer.weight, std=0.2)
     return net.eval()
 
@@ -75,7 +75,9 @@ def test_one_frame_at_a_time_with_kept_past_equals_the_whole_clip(network: Drive
     memory = session.start()
     for t in range(frames):
         now = {key: value[:, t : t + 1] for key, value in conditions.items()}
-        alone = network(x[:, t : t + 1], torch.ones(2, 1), torch.full((2,), 1 / 16), network.embed(now, rays), list(memory.past))
+        embedded = network.embed(now, rays)
+        recalled = network.recall(memory.past, embedded)
+        alone = network(x[:, t : t + 1], torch.ones(2, 1), torch.full((2,), 1 / 16), embedded, recalled)
         torch.testing.assert_close(alone, whole[:, t : t + 1], atol=1e-4, rtol=1e-4)
         memory = session.observe(memory, now, x[:, t : t + 1])
 
@@ -105,9 +107,10 @@ def test_the_past_stays_bounded_and_keeps_its_first_frame(network: DriveTransfor
     memory, first = session.start(), None
     for t in range(2 * SIZE.window):
         _, memory = session.dream(memory, told(1, 1, t) | {"time_s": torch.full((1, 1), 0.2 * t)}, latents(1, 1, t))
-        first = memory.past[0].keys[0] if first is None else first
-    assert len(memory.past[0].keys) == SIZE.window - 1
-    assert memory.past[0].keys[0] is first
+        first = memory.past.keys[0] if first is None else first
+    assert first is not None
+    assert memory.past.keys[0].shape[1] == SIZE.window - 1
+    assert torch.equal(memory.past.keys[0][:, :1], first)
 
 
 @pytest.mark.parametrize("group", [g for g in GROUPS if g != "text"])

@@ -1,0 +1,64 @@
+"""The chain of training commands, from an empty folder to a world that dreams and the card that measures it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from drivewm.cli import run
+from drivewm.evaluation.readers import Readers
+from drivewm.training.cache import FrameCache
+from drivewm.worldmodel.autoencoder import FrameCodec
+from drivewm.worldmodel.world import open_pipeline
+
+
+def done(*words: str | Path) -> None:
+    assert run([str(word) for word in words]) == 0, words
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two steps of each command leave."""
+    root = tmp_path_factory.mktemp("chain")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DRIVEWM_RUNS", str(root / "runs"))
+        done("data", "synth", "--out", root / "set", "--scenes", "2", "--seconds", "3", "--seed", "3")
+        done("data", "encode", root / "set", "--out", root / "cache")
+        small = ("--steps", "2", "--batch", "1")
+        done("train", "autoencoder", "--cache", root / "cache", "--out", root / "ae", *small)
+        done("data", "encode", root / "set", "--out", root / "cache", "--autoencoder", root / "ae/autoencoder")
+        told = ("--cache", root / "cache", "--autoencoder")
+        done("train", "decoder", *told, root / "ae/autoencoder", "--out", root / "decoder", *small)
+        done("train", "worldmodel", *told, root / "decoder/autoencoder", "--out", root / "wm", *small)
+        done("train", "readers", "--cache", root / "cache", "--out", root / "readers", *small)
+        card = ("--cache", root / "cache", "--drives", "2", "--seconds", "1", "--out", root / "card")
+        done("card", "--world", root / "wm/world", "--readers", root / "readers/readers", *card)
+    return root
+
+
+def test_a_trained_decoder_reads_the_latents_made_before_it(made: Path) -> None:
+    before, after = FrameCodec.load(made / "ae/autoencoder"), FrameCodec.load(made / "decoder/autoencoder")
+    assert before.fingerprint() != after.fingerprint()
+    assert before.latents_fingerprint() == after.latents_fingerprint()
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (2, 64, 96, 3), np.uint8))
+    with torch.no_grad():
+        assert torch.equal(before.encode(images), after.encode(images))
+    FrameCache(made / "cache").check_latents(after)
+
+
+def test_the_world_is_decoded_by_the_decoder_it_was_given(made: Path) -> None:
+    pipeline = open_pipeline(made / "wm/world")
+    assert pipeline.codec.fingerprint() == FrameCodec.load(made / "decoder/autoencoder").fingerprint()
+    assert all(torch.isfinite(value).all() for value in pipeline.transformer.state_dict().values())
+
+
+def test_the_card_holds_the_dream_beside_floors_and_naive_rows(made: Path) -> None:
+    card = json.loads((made / "card/card.json").read_text())
+    assert {"reference", "autoencoder (floor)", "copy last frame", "layout-driven", "free", "action-blind"} <= set(card["rows"])
+    assert card["rows"]["reference"]["psnr_db"]["mean"] > card["rows"]["autoencoder (floor)"]["psnr_db"]["mean"]
+    assert card["provenance"]["ids"]["readers"] == Readers.load(made / "readers/readers").fingerprint()
+    assert list((made / "card").glob("*.png"))
