@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from drivewm.datatypes import Array, Observation, Records, Scene, Trajectory, WorldState
+from drivewm.datatypes import Array, Observation, Scene, Trajectory, WorldState
 from drivewm.evaluation.cases import frames_of
 from drivewm.policies.expert import best_candidate
 from drivewm.policies.judge import Judge, moment_of
@@ -22,25 +22,16 @@ from drivewm.policies.vocabulary import chosen
 from drivewm.protocols import GroundTruth, PolicySpec, World
 from drivewm.rollout import rollout
 from drivewm.store import load_record, save_record
+from drivewm.training.visits import LabelledDrive
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Visits(Records):
-    """The frames of one drive and what is known about each; leading [T]. M candidate plans, S sub-scores."""
+class Visits(LabelledDrive):
+    """A labelled drive of the small policy, and what the large one said of each of the M candidate plans."""
 
-    images: Array  # uint8 [T, V, H, W, 3]
-    ego_motion: Array  # float32 [T, 3]
-    route_xy_ego: Array  # float32 [T, ROUTE_POINTS, 2]
-    speed_limit_mps: Array  # float32 [T]
-    command: Array  # int8 [T]
     teacher_log_score: Array  # float32 [T, M]
-    sub_scores: Array  # float16 [T, M, len(PARTS)], exact
-    expert_index: Array  # int16 [T]
-
-    def __len__(self) -> int:
-        return len(self.expert_index)
 
 
 @dataclass(frozen=True, slots=True)

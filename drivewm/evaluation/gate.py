@@ -26,7 +26,7 @@ OBJECT_LABELS = (*VEHICLE_LABELS, *VULNERABLE_LABELS, READ_CLASSES.index("obstac
 VEHICLES = (AgentClass.CAR, AgentClass.TRUCK, AgentClass.BUS)
 
 JUDGED_EVERY = 5  # frames between judged frames: once a second at 5 Hz
-MIN_OBJECT_PX = 150  # smaller objects are not asked for: the autoencoder alone blurs many of them beyond reading
+MIN_OBJECT_PX = 80  # smaller objects are not asked for: the autoencoder alone blurs them beyond reading
 MIN_SIGHTINGS = 4  # fewer sightings of a kind say nothing about it
 CLEARLY_SEEN, SEEN = 0.5, 0.25  # share of an object's pixels read as its kind: in the reference to be asked for, here to be found
 GHOST_OVERLAP = 0.1  # a read object with less true object beneath it is a ghost
