@@ -23,7 +23,7 @@ class Regime:
 
     name: str
     drop: frozenset[str] = frozenset()
-    steps: int = 4
+    steps: int | None = None  # denoising steps; None: the world model's own
     shuffled_motion: bool = False  # every drive is told another drive's motion
     other_sky: bool = False  # every drive is told another weather and light from the first dreamed frame on
 
@@ -38,6 +38,7 @@ REGIMES = (
     Regime("layout-driven, other sky", other_sky=True),
     Regime("layout-driven, K=1", steps=1),
     Regime("layout-driven, K=2", steps=2),
+    Regime("layout-driven, K=4", steps=4),
 )
 
 

@@ -60,7 +60,7 @@ class DreamPipeline(DiffusionPipeline):
         conditions: Mapping[str, torch.Tensor],
         rays: torch.Tensor,
         generator: torch.Generator | None = None,
-        num_inference_steps: int = 4,
+        num_inference_steps: int | None = None,
         drop: frozenset[str] = frozenset(),
     ) -> NDArray[np.uint8]:
         """Frames uint8 [B, T, V, H, W, 3] from scratch for `FrameConditions` tensors [B, T, ...] plus ``time_s`` [B, T]."""

@@ -27,9 +27,10 @@ class Session:
     """A world-model network on one camera rig with fixed sampling settings."""
 
     def __init__(
-        self, network: DriveTransformer, rays_VPC: torch.Tensor, steps: int = 4, drop: frozenset[str] = frozenset()
+        self, network: DriveTransformer, rays_VPC: torch.Tensor, steps: int | None = None, drop: frozenset[str] = frozenset()
     ) -> None:
-        self.network, self.rays, self.steps, self.drop = network.eval(), rays_VPC, steps, drop
+        self.network, self.rays, self.drop = network.eval(), rays_VPC, drop
+        self.steps = steps or network.size.dream_steps
 
     def start(self) -> Memory:
         """An empty past."""

@@ -22,6 +22,7 @@ class WorldModelSize:
     window: int  # frames in a training clip; the cache keeps window - 1 past frames
     cell_width: int  # features per latent cell in the convolutional head
     steer_width: int = 64  # what flow time, ego motion and sky are squeezed into before they steer the norms
+    dream_steps: int = 4  # denoising steps of one dreamed frame, unless asked otherwise
     patch: int = 2  # latent cells per token side
     registers: int = 4
     max_agents: int = 16

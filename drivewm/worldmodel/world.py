@@ -18,7 +18,7 @@ from drivewm.datatypes import Action, CameraRig, Scene, WorldState
 from drivewm.errors import InputError
 from drivewm.sim.raster.world import RasterWorld
 from drivewm.sim.rigs import nuscenes_rig
-from drivewm.worldmodel.conditions import GROUPS, FrameConditions, camera_rays, frame_conditions
+from drivewm.worldmodel.conditions import FREE_REGIME, GROUPS, FrameConditions, camera_rays, frame_conditions
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.precision import inference_autocast
 from drivewm.worldmodel.session import Memory, Session
@@ -39,7 +39,8 @@ class DreamMemory:
 class DreamWorld:
     """Dreams what the cameras see. The first frame is the reference world's (``context="reference"``) or dreamed ("scratch").
 
-    ``drop`` leaves conditions out; ``FREE_REGIME`` leaves only past, motion, weather and light.
+    ``drop`` leaves conditions out; ``FREE_REGIME`` leaves only past, motion, weather and light. ``steps`` (K) are the denoising
+    steps of a frame; by default those of the model's size.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class DreamWorld:
         pipeline: DreamPipeline,
         rig: CameraRig,
         *,
-        steps: int = 4,
+        steps: int | None = None,
         drop: frozenset[str] = frozenset(),
         context: str = "reference",
     ) -> None:
@@ -64,8 +65,9 @@ class DreamWorld:
             )
         rows, columns = (side // cell for side in rig.size_px)
         rays = torch.from_numpy(camera_rays(rig, rows, columns)).flatten(1, 2).to(pipeline.device)
-        self.id, self.rig, self.context = pipeline.identity(), rig, context
+        self.rig, self.context = rig, context
         self.codec, self.session, self.device = pipeline.codec, Session(pipeline.transformer, rays, steps, drop), pipeline.device
+        self.id = ":".join([pipeline.identity(), *self._deviations()])
         self.latent_shape = (
             len(rig.names),
             size.latent_channels,
@@ -78,6 +80,14 @@ class DreamWorld:
         """Open weights saved by training. Raises InputError when they are missing or damaged."""
         pipeline = open_pipeline(EMBEDDED if name_or_path == "embedded" else Path(name_or_path))
         return cls(pipeline, rig or nuscenes_rig(*pipeline.transformer.size.size_px), **settings)
+
+    def _deviations(self) -> list[str]:
+        """What sets this world apart from another one of the same weights: a score in it is another score."""
+        session, usual = self.session, self.session.network.size.dream_steps
+        free = ["free"] if session.drop >= FREE_REGIME else []
+        without = [f"without-{group}" for group in sorted(session.drop - (FREE_REGIME if free else frozenset()))]
+        steps = [f"K{session.steps}"] if session.steps != usual else []
+        return free + without + steps + (["scratch"] if self.context == "scratch" else [])
 
     def start(self, scenes: Sequence[Scene], state: WorldState, seed: int) -> tuple[NDArray[np.uint8], DreamMemory]:
         told = self._told(scenes, state, None)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import time
 
 import numpy as np
@@ -24,6 +23,7 @@ from drivewm.evaluation.suite import load_suite
 from drivewm.evaluation.worlds import load_world
 from drivewm.protocols import World
 from drivewm.sim.engine import Engine
+from drivewm.store import provenance
 from drivewm.worldmodel.precision import inference_autocast
 from drivewm.worldmodel.world import DreamWorld
 
@@ -62,10 +62,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     rows = {"raster": {"frames_per_s": frames_per_s(load_world("raster"), args.cars, args.frames)}}
-    pipeline_id = load_world(args.world).id
+    world = load_world(args.world)
+    if not isinstance(world, DreamWorld):
+        raise SystemExit(f"{args.world} is not a learned world")
+    pipeline_id = world.id
     for steps in (1, 2, 4):
-        world = load_world(args.world)
-        assert isinstance(world, DreamWorld)
         world.session.steps = steps
         with FlopCounterMode(display=False) as counter:
             frames_per_s(world, args.cars, 1)
@@ -73,7 +74,8 @@ def main() -> None:
         rate = frames_per_s(world, args.cars, args.frames)
         limit_s = flops / product_rate_flops(world.device)
         rows[f"dream K={steps}"] = {"frames_per_s": rate, "share_of_limit": limit_s * rate}
-    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    origin = provenance(0)
+    machine = f"{origin.device}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, commit {origin.commit}"
     if args.json:
         print(json.dumps({"world": pipeline_id, "machine": machine, "rows": rows}))
         return

@@ -15,7 +15,7 @@ from drivewm.sim.engine import Engine
 from drivewm.sim.rigs import nuscenes_rig
 from drivewm.testing import check_world, straight_scene
 from drivewm.worldmodel.autoencoder import FrameCodec
-from drivewm.worldmodel.conditions import camera_rays, frame_conditions
+from drivewm.worldmodel.conditions import FREE_REGIME, camera_rays, frame_conditions
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.sizes import SIZES
 from drivewm.worldmodel.transformer import DriveTransformer
@@ -34,6 +34,20 @@ def pipeline() -> DreamPipeline:
 @pytest.mark.parametrize("context", ["reference", "scratch"])
 def test_any_dream_keeps_the_contract_of_worlds(pipeline: DreamPipeline, context: str) -> None:
     check_world(DreamWorld(pipeline, RIG, steps=2, context=context))
+
+
+def test_worlds_that_show_something_else_have_another_name(pipeline: DreamPipeline) -> None:
+    usual = DreamWorld(pipeline, RIG)
+    assert usual.id == DreamWorld(pipeline, RIG, steps=SIZE.dream_steps).id == pipeline.identity()
+    others = [
+        DreamWorld(pipeline, RIG, drop=FREE_REGIME),
+        DreamWorld(pipeline, RIG, drop=FREE_REGIME | {"motion"}),
+        DreamWorld(pipeline, RIG, drop=frozenset({"layout"})),
+        DreamWorld(pipeline, RIG, steps=SIZE.dream_steps + 1),
+        DreamWorld(pipeline, RIG, context="scratch"),
+    ]
+    assert len({usual.id, *(other.id for other in others)}) == 6
+    assert others[0].id == usual.id + ":free"
 
 
 def test_a_rig_that_does_not_fit_the_cells_is_refused(pipeline: DreamPipeline) -> None:
