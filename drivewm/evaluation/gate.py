@@ -63,15 +63,18 @@ class Evidence:
 class Thresholds:
     """Limits beyond which a drive is void.
 
-    `drivewm.evaluation.calibration` sets them: on reference frames that went through the autoencoder, in which nothing is ever
-    truly void, at most 2 % of drives may break any of the five.
+    They lie between what nothing is ever wrong with and what is broken on purpose. On 90 reference drives of the catalogue that went
+    through the autoencoder (`drivewm.evaluation.calibration`) they void one. The strictest limits that void at most 2 % of these
+    would be 0.25, 0.5, 0.2, 0.94 and 0.021. Of 30 reference drives broken on purpose they void 30 with frozen frames, 30 at half
+    speed, 23 with swapped cameras, 23 of 29 with another drive's frames, and 16 without any agent: many scenes show too few objects
+    large enough to judge.
     """
 
-    vehicle_recall: float = 0.5
-    vulnerable_recall: float = 0.3
-    ghosts_per_frame: float = 0.5
+    vehicle_recall: float = 0.28
+    vulnerable_recall: float = 0.4
+    ghosts_per_frame: float = 0.35
     speed_difference_mps: float = 2.5
-    yaw_rate_difference_radps: float = 0.12
+    yaw_rate_difference_radps: float = 0.06
 
 
 LOWER_IS_WORSE = frozenset({"vehicle_recall", "vulnerable_recall"})

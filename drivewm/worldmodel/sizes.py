@@ -38,7 +38,9 @@ class WorldModelSize:
 SIZES = {
     size.name: size
     for size in (
-        WorldModelSize("tiny", (64, 96), (32, 64, 128), (1, 2, 2), 16, width=256, depth=4, heads=4, window=8, cell_width=128),
+        WorldModelSize(
+            "tiny", (64, 96), (32, 64, 128), (1, 2, 2), 16, width=256, depth=4, heads=4, window=8, cell_width=128, dream_steps=2
+        ),
         WorldModelSize(
             "base",
             (96, 160),
