@@ -78,7 +78,7 @@ def test_a_dream_without_the_car_ahead_is_void_and_its_score_says_why(drive: Rol
     )
     case = judged(drive, 40.0, eyes.paint(empty), Gate(eyes, RIG))
     assert not case.score.valid and case.evidence["vehicle_recall"] == 0.0
-    assert case.score.void_reasons == ("vehicles are not where the state says: 0% seen, 50% needed",)
+    assert case.score.void_reasons == ("vehicles are not where the state says: 0% seen, 28% needed",)
 
 
 def test_a_dream_with_a_car_that_does_not_exist_is_void(drive: Rollout) -> None:
