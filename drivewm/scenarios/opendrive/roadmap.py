@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,7 +117,7 @@ def _lanes(network: Network, stretch: _Stretch, stretches: dict[tuple[str, int],
     return out
 
 
-def _beside(stretch: _Stretch, number: int, driving: dict[int, object], step: int) -> str | None:
+def _beside(stretch: _Stretch, number: int, driving: Mapping[int, object], step: int) -> str | None:
     other = number + step
     return name((stretch.road.id, stretch.index, other)) if other in driving and other * number > 0 else None
 
