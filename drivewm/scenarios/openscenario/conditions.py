@@ -14,7 +14,7 @@ from drivewm.scenarios.openscenario.expressions import Value, compared
 from drivewm.scenarios.openscenario.movers import Mover
 from drivewm.scenarios.openscenario.positions import position
 from drivewm.scenarios.openscenario.reading import Reading, Unsupported
-from drivewm.scenarios.openscenario.stage import Stage
+from drivewm.scenarios.openscenario.stage import Stage, is_mirrored
 from drivewm.scenarios.xml import Element, child, tag
 
 Test = Callable[[Stage], bool]
@@ -48,33 +48,43 @@ class Condition:
 
 @dataclass
 class Trigger:
-    """Groups of which one must hold in full."""
+    """Groups of which one must hold in full; ``latches``: what has held once counts as holding from then on."""
 
     groups: list[list[Condition]]
+    latches: bool = False
+    held: set[int] = field(default_factory=set)
 
     def fires(self, stage: Stage) -> bool:
         # Every condition is looked at every time, so that edges and delays know their past.
-        return any([all([one.holds(stage) for one in group]) for group in self.groups])
+        found = [[one.holds(stage) or id(one) in self.held for one in group] for group in self.groups]
+        if self.latches:
+            every = zip((one for group in self.groups for one in group), (ok for row in found for ok in row), strict=True)
+            self.held.update(id(one) for one, ok in every if ok)
+        return any(all(group) for group in found)
 
     @property
     def watches_ego(self) -> bool:
         return any(one.watches_ego for group in self.groups for one in group)
 
     def forget(self) -> None:
+        self.held.clear()
         for group in self.groups:
             for one in group:
                 one.seen.clear()
 
 
 def trigger(reading: Reading, element: Element | None, ego: str) -> Trigger | None:
-    """A start or stop trigger; None where there is none. A condition that is not supported is listed and never holds."""
+    """A start or stop trigger; None where there is none. A condition that is not supported is listed and never holds.
+
+    In files of CARLA's scenario runner conditions of a group may hold one after another, as that program reads them.
+    """
     if element is None:
         return None
     reading.use(element)
     groups = []
     for group in reading.children(element, "ConditionGroup"):
         groups.append([_condition(reading, one, ego) for one in reading.children(group, "Condition")])
-    return Trigger([group for group in groups if group])
+    return Trigger([group for group in groups if group], is_mirrored(element.getroottree().getroot()))
 
 
 def _condition(reading: Reading, element: Element, ego: str) -> Condition:
@@ -108,14 +118,18 @@ def _by_value(reading: Reading, what: Element) -> Test:
     if kind in ("ParameterCondition", "VariableCondition"):
         name = reading.text(what, "parameterRef" if kind == "ParameterCondition" else "variableRef")
         goal = reading.value(what, "value")
-        known: Callable[[Stage], dict[str, Value]] = (lambda s: s.parameters) if kind == "ParameterCondition" else (lambda s: s.variables)
+        known: Callable[[Stage], dict[str, Value]] = (
+            (lambda s: s.parameters) if kind == "ParameterCondition" else (lambda s: s.variables)
+        )
         if kind == "ParameterCondition" and name not in reading.values:
             raise Unsupported(what, f"there is no parameter {name!r}")
         return lambda stage: name in known(stage) and compared(rule, known(stage)[name], goal)
     if kind == "StoryboardElementStateCondition":
         of, name, state = (reading.text(what, n) for n in ("storyboardElementType", "storyboardElementRef", "state"))
         name = name.replace("::", "/").rpartition("/")[2]
-        wanted = ("running", "complete") if state == "startTransition" else ("running",) if state in RUNNING_STATES else ("complete",)
+        wanted = (
+            ("running", "complete") if state == "startTransition" else ("running",) if state in RUNNING_STATES else ("complete",)
+        )
         if state in ("standbyState", "skipTransition"):
             wanted = ("standby",)
         return lambda stage: stage.states.get((of, name), "standby") in wanted
@@ -156,7 +170,9 @@ def apart_m(mover: Mover, other: Mover, kind: str, system: str, freespace: bool)
     """A relative distance of OpenSCENARIO 1.2, section 6.4, never negative."""
     a, b = (mover.centre, other.centre) if freespace else (mover.pose, other.pose)
     if system in ("lane", "road", "trajectory"):
-        sd = frenet_sd(mover.path_xy, np.stack([a[:2], b[:2]]))
+        reach = float(np.hypot(*(b[:2] - a[:2]))) + 50.0
+        near = mover.path_xy[max(0, int(mover.s_m - reach)) : max(2, int(mover.s_m + reach))]
+        sd = frenet_sd(near if len(near) >= 2 else mover.path_xy, np.stack([a[:2], b[:2]]))
         along, across = (float(x) for x in np.abs(sd[1] - sd[0]))
     else:
         along, across = (float(x) for x in np.abs(rotate_xy(b[:2] - a[:2], -a[2])))
@@ -183,7 +199,11 @@ def _relative_distance(reading: Reading, element: Element) -> EntityTest:
 
 
 def _headway(reading: Reading, element: Element) -> EntityTest:
-    right, system, free = _rule(reading, element, "lessThan"), _system(reading, element), reading.truth(element, "freespace", False)
+    right, system, free = (
+        _rule(reading, element, "lessThan"),
+        _system(reading, element),
+        reading.truth(element, "freespace", False),
+    )
     kind = reading.text(element, "relativeDistanceType", "longitudinal")
 
     def holds(stage: Stage, mover: Mover) -> bool:

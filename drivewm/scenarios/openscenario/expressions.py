@@ -74,7 +74,7 @@ def _expression(text: str, values: Mapping[str, Value]) -> Value:
     return value
 
 
-def _value(node: ast.expr, values: Mapping[str, Value]) -> Value:  # noqa: PLR0911 - one return per kind of node
+def _value(node: ast.expr, values: Mapping[str, Value]) -> Value:
     if isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float | str):
         return node.value if isinstance(node.value, bool | str) else float(node.value)
     if isinstance(node, ast.Name):

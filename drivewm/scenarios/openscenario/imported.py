@@ -113,9 +113,7 @@ def draw_imported(scenario: ImportedScenario, index: int, seed: int) -> Scene:
     return _scene(scenario, rehearsed, values, f"{index}#{seed}", int(sequence.generate_state(1)[0]))
 
 
-def _attempt(
-    scenario: ImportedScenario, rng: np.random.Generator, shared: Shared
-) -> tuple[Rehearsed, dict[str, Value], Reading]:
+def _attempt(scenario: ImportedScenario, rng: np.random.Generator, shared: Shared) -> tuple[Rehearsed, dict[str, Value], Reading]:
     """A rehearsal with values that satisfy the constraints and are possible."""
     source = scenario.source
     refused = InputError("no draw is possible", file=scenario.file)

@@ -170,7 +170,9 @@ def route_line(reading: Reading, element: Element) -> Callable[[Stage], Array]:
 
 def _on_route(reading: Reading, element: Element) -> Where:
     line = route_line(reading, reading.need(element, "RouteRef"))
-    place = reading.one_of(reading.need(element, "InRoutePosition" if child(element, "InRoutePosition") is not None else "Position"))
+    place = reading.one_of(
+        reading.need(element, "InRoutePosition" if child(element, "InRoutePosition") is not None else "Position")
+    )
     if tag(place) not in ("FromLaneCoordinates", "FromRoadCoordinates", "LaneCoordinates", "RoadCoordinates"):
         raise Unsupported(place, "not supported as a place on a route")
     s = reading.number(place, "pathS")

@@ -173,13 +173,13 @@ def _play(stage: Stage, stories: Board) -> float:
             last = stage.t_s
         if stories.stop is not None and stories.stop.groups and stories.stop.fires(stage):
             return float(np.clip(round(stage.t_s) + AFTER_S, SHORTEST_S, LONGEST_S))
-        for mover in stage.movers.values():
-            if not mover.present or not mover.placed:
-                continue
+        moving = [mover for mover in stage.movers.values() if mover.present and mover.placed]
+        for mover in moving:
             if mover is not ego:
                 gap = gap_m(mover, ego)
                 mover.nearest_m = min(mover.nearest_m, gap)
                 nearest = min(nearest, (round(gap, 2), stage.t_s))
+        for mover in moving:
             mover.advance(stage.t_s, stage.dt_s)
     end = max(last, nearest[1] if np.isfinite(nearest[0]) else 0.0)
     return float(np.clip(round(end) + 2 * AFTER_S, SHORTEST_S, LONGEST_S))

@@ -140,7 +140,9 @@ def _stand_in(reading: Reading, root: Element) -> Network:
     for one in root.iter("{*}LanePosition", "{*}RoadPosition"):
         try:
             road = reading.text(one, "roadId")
-            lane = abs(reading.whole(one, "laneId")) if one.get("laneId") else math.ceil(abs(reading.number(one, "t", 0.0)) / LANE_M)
+            lane = (
+                abs(reading.whole(one, "laneId")) if one.get("laneId") else math.ceil(abs(reading.number(one, "t", 0.0)) / LANE_M)
+            )
         except InputError:  # reported where the position is used
             continue
         wanted[road] = min(max(wanted.get(road, 1), lane), 20)

@@ -74,7 +74,9 @@ class Board:
             if act.state == "running":
                 for group in act.groups:
                     self._group(stage, act, group)
-                done = all(event.state == "complete" for group in act.groups for _, events in group.manoeuvres for event in events)
+                done = all(
+                    event.state == "complete" for group in act.groups for _, events in group.manoeuvres for event in events
+                )
                 if done or (act.stop is not None and act.stop.fires(stage)):
                     act.state = "complete"
             stage.states["act", act.name] = act.state
@@ -185,10 +187,18 @@ def global_action(reading: Reading, element: Element, weather: Weather) -> Start
     inner = reading.one_of(element, "EnvironmentAction", "EntityAction", "ParameterAction", "VariableAction")
     kind = tag(inner)
     if kind == "EnvironmentAction":
-        return lambda stage, mover, watches: (weather(stage, reading, inner), at_once)[1]
+        return _weather_change(reading, inner, weather)
     if kind == "EntityAction":
         return _entity_action(reading, inner)
     return _assignment(reading, inner, kind == "ParameterAction")
+
+
+def _weather_change(reading: Reading, element: Element, weather: Weather) -> Start:
+    def start(stage: Stage, _: object, watches: bool) -> Done:
+        weather(stage, reading, element)
+        return at_once
+
+    return start
 
 
 def _entity_action(reading: Reading, element: Element) -> Start:

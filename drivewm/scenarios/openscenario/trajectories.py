@@ -117,7 +117,9 @@ def _spline(reading: Reading, shape: Element) -> Shape:
     def line(stage: Stage, current: Array | None) -> Line:
         pose, out = current, []
         for segment, start in parts:
-            points = segment(_begin(reading, shape, stage, start if start is not None else (None if pose is None else _at(pose)), pose))
+            points = segment(
+                _begin(reading, shape, stage, start if start is not None else (None if pose is None else _at(pose)), pose)
+            )
             pose = points[-1]
             out.append(points)
         poses = np.concatenate(out)

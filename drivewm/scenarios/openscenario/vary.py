@@ -48,7 +48,9 @@ class Variation:
         for joint in self.joint:
             for name in joint.sets[0]:
                 values = [str(one.get(name, "")) for one in joint.sets]
-                together[name] = Choice(tuple(dict.fromkeys(values)), tuple(float(values.count(v)) for v in dict.fromkeys(values)))
+                together[name] = Choice(
+                    tuple(dict.fromkeys(values)), tuple(float(values.count(v)) for v in dict.fromkeys(values))
+                )
         return {**self.single, **together}
 
 
