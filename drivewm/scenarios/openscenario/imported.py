@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drivewm.datatypes import ActorScripts, Agents, Array, ManoeuvreKind, RoadMap, Scene, SignalState, TriggerKind, WorldState
+from drivewm.datatypes import ActorScripts, Agents, Array, ManoeuvreKind, RoadMap, Scene, TriggerKind, WorldState
 from drivewm.errors import InputError
 from drivewm.geometry import point_at_s
 from drivewm.scenarios.distributions import Distribution
@@ -155,7 +155,7 @@ def _scene(scenario: ImportedScenario, rehearsed: Rehearsed, values: dict[str, V
         ego_accel_mps2=zero,
         ego_curvature_1pm=np.array((bend + np.pi) % (2 * np.pi) - np.pi),
         agents=_agents(others, rng),
-        signal=np.zeros(0, np.int8) + np.int8(SignalState.GREEN),
+        signal=np.zeros(0, np.int8),
     )
     return Scene(
         id=f"{scenario.id}:{draw}",

@@ -84,9 +84,17 @@ def _speed(reading: Reading, element: Element) -> Start:
             reading.note(element, "the policy drives the ego; only the rehearsal follows this")
         rate = JUMP_MPS2 if shape == "step" else change_rate(dimension, value, mover.speed_mps, target)
         mover.aim(stage.t_s, target, rate, ego_gap_m(stage, mover, watches))
-        return speed_done(mover)
+        return _held(stage, mover, dimension, value) if shape == "step" and value > 0 else speed_done(mover)
 
     return start
+
+
+def _held(stage: Stage, mover: Mover, dimension: str, value: float) -> Done:
+    """A step that has a duration or distance all the same lasts that long."""
+    t_s, travelled_m = stage.t_s, mover.travelled_m
+    if dimension == "distance":
+        return lambda later: mover.travelled_m - travelled_m >= value - 1e-9
+    return lambda later: later.t_s - t_s >= value - 1e-9
 
 
 def _profile(reading: Reading, element: Element) -> Start:

@@ -114,7 +114,7 @@ class Mover:
         self.path_xy = np.vstack([behind, rest])
 
     def emit(self, t_s: float, kind: ManoeuvreKind, value: float, rate: float, gap_m: float | None) -> None:
-        """Adds a step to the script: by distance to the ego where ``gap_m`` is given and was never as small before, else by time."""
+        """Adds a step to the script: by distance to the ego where ``gap_m`` is given and was never as small, else by time."""
         if self.is_ego or len(self.steps) >= 500:
             return
         if gap_m is not None and gap_m < self.nearest_m - 1e-3 and t_s > 0.15:

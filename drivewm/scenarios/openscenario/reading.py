@@ -166,7 +166,7 @@ class Reading:
         return out
 
     def referenced(self, element: Element, *names: str) -> tuple[Reading, Element] | None:
-        """What stands inside an element directly, or in a catalog to which it refers; None (and a note) if the entry is unknown.
+        """What stands inside an element, or in a catalog to which it refers; None (and a note) if the entry is unknown.
 
         The reading that comes back has the parameters of the entry.
         """

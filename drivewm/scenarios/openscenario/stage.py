@@ -49,7 +49,7 @@ class Stage:
         return self.groups.get(name, (name,))
 
     def place(self, mover: Mover, pose: Array, goals: tuple[Node, ...] = (), length_m: float = WAY_M) -> None:
-        """Puts an entity at a pose [3]: on the way of the lane that it stands in, or on a straight line where it heads elsewhere."""
+        """Puts an entity at a pose [3]: on the way of the lane in which it stands, or on a straight line if it heads elsewhere."""
         mover.placed = True
         found = self.network.locate(pose)
         if found is not None and found.lane is not None:
@@ -95,7 +95,7 @@ class Stage:
 
 
 def network_of(reading: Reading, root: Element) -> Network:
-    """The network of the file's LogicFile; straight roads that stand for it (and a note) if it is not an OpenDRIVE file at hand."""
+    """The network of the file's LogicFile; straight roads (and a note) if it is not an OpenDRIVE file at hand."""
     element = child(root, "RoadNetwork")
     logic = None if element is None else child(element, "LogicFile")
     if element is not None:
@@ -155,7 +155,7 @@ def _stand_in(reading: Reading, root: Element) -> Network:
 
 
 def _start_of_ego(reading: Reading, root: Element) -> Array | None:
-    """Where a straight road begins that passes through the first world position of the file, 100 m behind it, in its rightmost lane."""
+    """Where a straight road begins whose right lane passes through the first world position of the file, 100 m before it."""
     for one in root.iter("{*}WorldPosition"):
         mirror = -1.0 if is_mirrored(root) else 1.0
         x, y, yaw = reading.number(one, "x"), mirror * reading.number(one, "y"), mirror * reading.number(one, "h", 0.0)
