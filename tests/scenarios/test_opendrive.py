@@ -151,7 +151,8 @@ def test_ways_lead_through_roads_and_junctions(tmp_path: Path) -> None:
         ("<OpenDRIVE/>", "has no road"),
         ('<OpenDRIVE><road id="1" length="3"/></OpenDRIVE>', "planView"),
         (
-            '<OpenDRIVE>\n<road id="1"><planView>\n<geometry s="0" x="nan" y="0" hdg="0" length="3"><line/></geometry></planView></road>'
+            '<OpenDRIVE>\n<road id="1"><planView>\n<geometry s="0" x="nan" y="0" hdg="0" length="3"><line/></geometry>'
+            "</planView></road>"
             "</OpenDRIVE>",
             ":3: geometry: x='nan' is not a number",
         ),

@@ -24,7 +24,8 @@ ROAD = """<OpenDRIVE><header revMajor="1" revMinor="7"/><road id="0" length="200
 <planView><geometry s="0" x="0" y="0" hdg="0" length="2000"><line/></geometry></planView><lanes><laneSection s="0">
 <center><lane id="0" type="none"/></center><right>
 <lane id="-1" type="driving"><width sOffset="0" a="3.5" b="0" c="0" d="0"/></lane>
-<lane id="-2" type="driving"><width sOffset="0" a="3.5" b="0" c="0" d="0"/></lane></right></laneSection></lanes></road></OpenDRIVE>"""
+<lane id="-2" type="driving"><width sOffset="0" a="3.5" b="0" c="0" d="0"/></lane></right></laneSection></lanes></road>
+</OpenDRIVE>"""
 
 SPEED = (
     '<LongitudinalAction><SpeedAction><SpeedActionDynamics dynamicsShape="{shape}" value="{value}" dynamicsDimension="{dim}"/>'
@@ -41,15 +42,16 @@ LANE_CHANGE = (
 AT_2_S = '<ByValueCondition><SimulationTimeCondition value="2" rule="greaterOrEqual"/></ByValueCondition>'
 NEAR = (
     '<ByEntityCondition><TriggeringEntities triggeringEntitiesRule="any"><EntityRef entityRef="Ego"/></TriggeringEntities>'
-    '<EntityCondition><RelativeDistanceCondition entityRef="Other" relativeDistanceType="longitudinal" value="20" freespace="false"'
-    ' rule="lessThan" coordinateSystem="entity"/></EntityCondition></ByEntityCondition>'
+    '<EntityCondition><RelativeDistanceCondition entityRef="Other" relativeDistanceType="longitudinal" value="20"'
+    ' freespace="false" rule="lessThan" coordinateSystem="entity"/></EntityCondition></ByEntityCondition>'
 )
 
 
 def init(name: str, place: str, speed: str) -> str:
     speed_action = SPEED.format(shape="step", value=0, dim="time", speed=speed)
     return (
-        f'<Private entityRef="{name}"><PrivateAction><TeleportAction><Position>{place}</Position></TeleportAction></PrivateAction>'
+        f'<Private entityRef="{name}"><PrivateAction><TeleportAction><Position>{place}</Position></TeleportAction>'
+        "</PrivateAction>"
         f"<PrivateAction>{speed_action}</PrivateAction></Private>"
     )
 
@@ -57,8 +59,8 @@ def init(name: str, place: str, speed: str) -> str:
 def event(name: str, action: str, condition: str, edge: str = "rising") -> str:
     return (
         f'<Event name="{name}" priority="overwrite"><Action name="{name}Action"><PrivateAction>{action}</PrivateAction></Action>'
-        f'<StartTrigger><ConditionGroup><Condition name="x" delay="0" conditionEdge="{edge}">{condition}</Condition></ConditionGroup>'
-        "</StartTrigger></Event>"
+        f'<StartTrigger><ConditionGroup><Condition name="x" delay="0" conditionEdge="{edge}">{condition}</Condition>'
+        "</ConditionGroup></StartTrigger></Event>"
     )
 
 
@@ -71,8 +73,10 @@ def written(tmp_path: Path, events: str, *, parameters: str = "", other: str = "
 <ParameterDeclarations><ParameterDeclaration name="v" parameterType="double" value="20"/>{parameters}</ParameterDeclarations>
 <CatalogLocations/><RoadNetwork><LogicFile filepath="road.xodr"/></RoadNetwork>
 <Entities><ScenarioObject name="Ego">{CAR}</ScenarioObject><ScenarioObject name="Other">{CAR}</ScenarioObject></Entities>
-<Storyboard><Init><Actions>{extra}{init("Ego", '<LanePosition roadId="0" laneId="-1" s="50"/>', "$v")}{init("Other", place, "${$v / 2}")}
-</Actions></Init><Story name="s"><Act name="a"><ManeuverGroup name="g" maximumExecutionCount="1"><Actors selectTriggeringEntities="false">
+<Storyboard><Init><Actions>{extra}
+{init("Ego", '<LanePosition roadId="0" laneId="-1" s="50"/>', "$v")}{init("Other", place, "${$v / 2}")}
+</Actions></Init><Story name="s"><Act name="a">
+<ManeuverGroup name="g" maximumExecutionCount="1"><Actors selectTriggeringEntities="false">
 <EntityRef entityRef="Other"/></Actors><Maneuver name="m">{events}</Maneuver></ManeuverGroup>
 <StartTrigger><ConditionGroup><Condition name="x" delay="0" conditionEdge="none"><ByValueCondition>
 <SimulationTimeCondition value="0" rule="greaterOrEqual"/></ByValueCondition></Condition></ConditionGroup></StartTrigger>
@@ -136,8 +140,8 @@ def test_a_trajectory_becomes_the_path(tmp_path: Path) -> None:
         f'<Vertex time="0"><Position><WorldPosition x="{x}" y="{y}"/></Position></Vertex>' for x, y in ((200, -20), (200, 20))
     )
     follow = (
-        '<Private entityRef="Other"><PrivateAction><RoutingAction><FollowTrajectoryAction><Trajectory name="t" closed="false"><Shape>'
-        f"<Polyline>{points}</Polyline></Shape></Trajectory><TimeReference><None/></TimeReference>"
+        '<Private entityRef="Other"><PrivateAction><RoutingAction><FollowTrajectoryAction><Trajectory name="t" closed="false">'
+        f"<Shape><Polyline>{points}</Polyline></Shape></Trajectory><TimeReference><None/></TimeReference>"
         '<TrajectoryFollowingMode followingMode="position"/></FollowTrajectoryAction></RoutingAction></PrivateAction></Private>'
     )
     scene = scene_of(written(tmp_path, "", extra=follow, other='<WorldPosition x="200" y="-20" h="1.5708"/>'))
@@ -148,7 +152,8 @@ def test_a_trajectory_becomes_the_path(tmp_path: Path) -> None:
 def test_weather_and_night_are_read(tmp_path: Path) -> None:
     weather = (
         '<GlobalAction><EnvironmentAction><Environment name="e"><Weather cloudState="rainy"><Sun elevation="-0.3" azimuth="0"/>'
-        '<Precipitation precipitationType="rain" precipitationIntensity="5"/></Weather></Environment></EnvironmentAction></GlobalAction>'
+        '<Precipitation precipitationType="rain" precipitationIntensity="5"/></Weather></Environment></EnvironmentAction>'
+        "</GlobalAction>"
     )
     conditions = scene_of(written(tmp_path, "", extra=weather)).conditions
     assert (conditions.weather, conditions.light) == (Weather.RAIN, Light.NIGHT)
@@ -172,7 +177,8 @@ def test_distributions_vary_the_draws_and_constraints_refuse(tmp_path: Path) -> 
         '<Deterministic><DeterministicSingleParameterDistribution parameterName="v"><DistributionRange stepWidth="5">'
         '<Range lowerLimit="10" upperLimit="30"/></DistributionRange></DeterministicSingleParameterDistribution>'
         '<DeterministicSingleParameterDistribution parameterName="w"><DistributionSet><Element value="1"/><Element value="6"/>'
-        "</DistributionSet></DeterministicSingleParameterDistribution></Deterministic></ParameterValueDistribution></OpenSCENARIO>"
+        "</DistributionSet></DeterministicSingleParameterDistribution></Deterministic></ParameterValueDistribution>"
+        "</OpenSCENARIO>"
     )
     scenario = load_openscenario(varied)
     assert set(scenario.parameters) == {"v", "w"}

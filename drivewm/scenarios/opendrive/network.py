@@ -184,7 +184,7 @@ class Network:
         planned = self._planned(node, goals)
         parts, total, current, begin = [], 0.0, node, s_m
         for _ in range(MOST_STEPS):
-            line = self.centre_line(current, begin)
+            line = self.centre_line(current, begin, None if planned else self._reach(current, begin, length_m - total + 2.0))
             parts.append(line)
             total += float(polyline_s_m(line)[-1])
             if total >= length_m and not planned:
@@ -206,6 +206,13 @@ class Network:
             pose = self.lane_pose(node[0], node[2], s_m)
             xy = np.stack([pose[:2], pose[:2] + [np.cos(pose[2]), np.sin(pose[2])]])
         return point_at_s(xy, np.arange(0.0, max(length_m, float(polyline_s_m(xy)[-1])) + 1e-6, 1.0))[:, :2]
+
+    def _reach(self, node: Node, begin_m: float, length_m: float) -> float:
+        """The road arc length ``length_m`` on from ``begin_m`` in the direction of travel, at most the end of the section."""
+        section = self.section(node)
+        if self.road(node[0]).along_s(node[2]):
+            return max(min(section.end_m, begin_m + 1.5 * length_m), begin_m)
+        return min(max(section.s_m, begin_m - 1.5 * length_m), begin_m)
 
     def _turn_rad(self, node: Node) -> float:
         line = self.centre_line(node)

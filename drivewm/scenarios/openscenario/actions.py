@@ -13,7 +13,7 @@ from drivewm.scenarios.openscenario.longitudinal import Done, Start, at_once, eg
 from drivewm.scenarios.openscenario.movers import JUMP_MPS2, Mover, Planned
 from drivewm.scenarios.openscenario.positions import position, route_line, stepped_lane
 from drivewm.scenarios.openscenario.reading import Reading, Unsupported
-from drivewm.scenarios.openscenario.stage import LANE_M, Stage
+from drivewm.scenarios.openscenario.stage import LANE_M, WAY_M, Stage
 from drivewm.scenarios.openscenario.trajectories import Line, trajectory
 from drivewm.scenarios.xml import Element, child, tag
 
@@ -191,7 +191,7 @@ def _towards(
         found, goal = stage.network.locate(mover.pose, driving=True), stage.lane_goal(last)
         node = None if found is None or found.lane is None else stage.network.node_at(found.road, found.lane, found.s_m)
         if node is not None and found is not None and goal is not None and stage.network.lanes_between(node, goal) is not None:
-            path = stage.network.way(node, found.s_m, 600.0, (goal,))
+            path = stage.network.way(node, found.s_m, WAY_M, (goal,))
         elif len(path) >= 2 and float(polyline_s_m(path)[-1]) > 1.0:
             reading.note(element, "no lanes lead there; a straight line does")
         else:
@@ -204,7 +204,7 @@ def _towards(
 
 def _onto(stage: Stage, mover: Mover, line: Line) -> None:
     """Leads a mover onto another way: exactly at the start of a scene, without a jump later."""
-    xy = stage.way_on(point_at_s(line.xy, np.arange(0.0, max(float(polyline_s_m(line.xy)[-1]), 2.0)))[:, :2], 300.0)
+    xy = stage.way_on(point_at_s(line.xy, np.arange(0.0, max(float(polyline_s_m(line.xy)[-1]), 2.0)))[:, :2], WAY_M)
     xy = point_at_s(xy, np.arange(0.0, float(polyline_s_m(xy)[-1])))[:, :2]
     if stage.t_s > 0.25:
         mover.splice(xy)

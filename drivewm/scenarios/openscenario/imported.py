@@ -1,4 +1,4 @@
-"""An OpenSCENARIO file as a scenario: a distribution over scenes, drawn like one that is written in the project's own language."""
+"""An OpenSCENARIO file as a scenario: a distribution over scenes, drawn like one written in the project's own language."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entities in motion during the rehearsal: along a path, at a speed and beside it at an offset, as the state engine moves them."""
+"""Entities in motion during the rehearsal: along a path, at a speed and beside it at an offset, as the engine moves them."""
 
 from __future__ import annotations
 

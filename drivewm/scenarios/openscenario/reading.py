@@ -153,7 +153,7 @@ class Reading:
         return Reading(self.file, {**self.values, **declared}, self.shared, self.depth)
 
     def declarations(self, element: Element, given: Mapping[str, Value] | None = None) -> dict[str, Value]:
-        """Names and values of an element's ParameterDeclarations; later ones may use earlier ones, ``given`` ones are as given."""
+        """Names and values of an element's ParameterDeclarations; later ones may use earlier ones; ``given`` goes first."""
         group, scope = child(element, "ParameterDeclarations"), self
         out: dict[str, Value] = dict(given or {})
         if group is not None:

@@ -21,7 +21,8 @@ from drivewm.scenarios.xml import Element, child
 
 LANE_M = 3.5
 STAND_IN_M = 2000.0
-WAY_M = 600.0
+WAY_M = 4000.0  # of a lane ahead: at motorway speed for the longest scene
+STRAIGHT_M = 600.0  # where no lane leads on
 
 
 @dataclass
@@ -48,8 +49,8 @@ class Stage:
         """The entities that a name stands for."""
         return self.groups.get(name, (name,))
 
-    def place(self, mover: Mover, pose: Array, goals: tuple[Node, ...] = (), length_m: float = WAY_M) -> None:
-        """Puts an entity at a pose [3]: on the way of the lane in which it stands, or on a straight line if it heads elsewhere."""
+    def place(self, mover: Mover, pose: Array, goals: tuple[Node, ...] = ()) -> None:
+        """Puts an entity at a pose [3]: on the way of the lane in which it stands, or straight on if it heads elsewhere."""
         mover.placed = True
         found = self.network.locate(pose)
         if found is not None and found.lane is not None:
@@ -58,19 +59,19 @@ class Stage:
             if node is not None and turned_rad(lane_yaw, pose[2]) < math.radians(40):
                 side = 1.0 if self.network.road(found.road).along_s(found.lane) else -1.0
                 aside = side * (found.t_m - float(self.network.centre_t(found.road, found.lane, found.s_m)))
-                mover.follow(self.network.way(node, found.s_m, length_m, goals), 0.0, aside)
+                mover.follow(self.network.way(node, found.s_m, WAY_M, goals), 0.0, aside)
                 return
             if turned_rad(lane_yaw, pose[2]) > math.radians(140):
                 mover.follow(self._against(found.road, found.s_m, found.t_m, pose[2]), 0.0, 0.0)
                 return
-        ahead = np.arange(0.0, WAY_M)[:, None] * np.array([math.cos(pose[2]), math.sin(pose[2])])
+        ahead = np.arange(0.0, STRAIGHT_M)[:, None] * np.array([math.cos(pose[2]), math.sin(pose[2])])
         mover.follow(pose[:2] + ahead, 0.0, 0.0)
 
     def _against(self, road_id: str, s_m: float, t_m: float, yaw: float) -> Array:
         """Along a road against the traffic of the lane, at the same distance from the reference line."""
         road = self.network.road(road_id)
         forward = turned_rad(float(road.reference(s_m)[2]), yaw) < math.pi / 2
-        s = s_m + (1.0 if forward else -1.0) * np.arange(0.0, WAY_M)
+        s = s_m + (1.0 if forward else -1.0) * np.arange(0.0, STRAIGHT_M)
         return road.pose(s, np.full(len(s), t_m))[:, :2]
 
     def lane_goal(self, pose: Array) -> Node | None:
