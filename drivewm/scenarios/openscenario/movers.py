@@ -37,6 +37,7 @@ class Mover:
     speed_mps: float = 0.0
     accel_mps2: float = 0.0
     travelled_m: float = 0.0
+    fastest_mps: float = 0.0
     placed: bool = False
     present: bool = True
     aim_mps: float | None = None  # of the speed change that goes on
@@ -150,6 +151,7 @@ class Mover:
             self.speed_mps = before + change
             if abs(self.speed_mps - self.aim_mps) < 1e-9:
                 self.aim_mps = None
+        self.fastest_mps = max(self.fastest_mps, before, self.speed_mps)
         way = 0.5 * (before + self.speed_mps) * dt_s
         self.accel_mps2 = (self.speed_mps - before) / dt_s
         self.s_m += way
