@@ -35,15 +35,14 @@ def dream(
     from drivewm.evaluation.dream import dream as film
     from drivewm.evaluation.worlds import load_world
     from drivewm.policies.load import load_policy
-    from drivewm.scenarios.language import load_scenario
-    from drivewm.scenarios.sampling import draw_scene
+    from drivewm.scenarios.opening import draw, open_scenario
 
     files, folder = scenario_files(scenarios), run_folder("dream", out)
     rows: list[dict[str, Any]] = []
     driver, shown = load_policy(policy), load_world(world)
     with progress("driving", as_json) as report:
         for done, file in enumerate(files, start=1):
-            scene = draw_scene(load_scenario(file), index, seed)
+            scene = draw(open_scenario(file), index, seed)
             made = film(scene, driver, shown, folder / f"{file.stem}-{index}.mp4", seed=seed, reference=reference)
             judged = made.case.score
             rows.append(

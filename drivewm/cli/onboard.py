@@ -39,17 +39,16 @@ def distill(
     from drivewm.policies.load import load_policy
     from drivewm.policies.onboard import OnboardConfig, OnboardNetwork, OnboardPolicy
     from drivewm.policies.teacher import TeacherPolicy
-    from drivewm.scenarios.language import load_scenario
-    from drivewm.scenarios.sampling import draw_scene
+    from drivewm.scenarios.opening import draw, open_scenario
     from drivewm.tracking import EXPERIMENT, Run
 
     large, folder = load_policy(teacher), run_folder("distill", out)
     small = OnboardPolicy(OnboardNetwork(OnboardConfig())) if student == "new" else load_policy(student)
     if not isinstance(large, TeacherPolicy) or not isinstance(small, OnboardPolicy):
         raise InputError(f"distilling needs a large and a small policy, not {large.spec.id} and {small.spec.id}")
-    sources = [load_scenario(file) for file in scenario_files(scenarios or [str(content_folder("scenarios"))])]
+    sources = [open_scenario(file) for file in scenario_files(scenarios or [str(content_folder("scenarios"))])]
     lesson = Lesson(
-        large, load_world(world), lambda number: [draw_scene(s, number * draws + i, seed) for s in sources for i in range(draws)]
+        large, load_world(world), lambda number: [draw(s, number * draws + i, seed) for s in sources for i in range(draws)]
     )
     options = RoundsOptions(rounds, seed, distil=DistilOptions(steps=steps))
     with Run.of_folder(EXPERIMENT, f"distil {large.spec.id}", folder) as run, progress("distilling", as_json) as report:

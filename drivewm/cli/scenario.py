@@ -9,7 +9,7 @@ import typer
 
 from drivewm.cli.console import Json, Out, Seed, finish, progress
 
-app = typer.Typer(help="Check, draw, preview and list scenarios.", no_args_is_help=True)
+app = typer.Typer(help="Check, draw, preview, import and list scenarios.", no_args_is_help=True)
 
 Scenarios = Annotated[list[str], typer.Argument(help="Names (cut_in.motorway), files, or folders.", show_default=False)]
 
@@ -28,7 +28,7 @@ def scenario_files(arguments: list[str]) -> list[Path]:
             if not found:
                 raise InputError("holds no scenario", file=path)
             out += found
-        elif path.suffix in (".yaml", ".yml"):
+        elif path.suffix in (".yaml", ".yml", ".xosc"):
             if not path.is_file():
                 raise InputError("does not exist", file=path)
             out.append(path)
@@ -103,12 +103,12 @@ def draw(
     """Concrete scenes from a scenario; with --out each is written as a self-contained JSON file."""
     from rich.table import Table
 
-    from drivewm.scenarios.language import load_scenario
-    from drivewm.scenarios.sampling import draw_scene
+    from drivewm.scenarios.opening import draw as draw_one
+    from drivewm.scenarios.opening import open_scenario
     from drivewm.store import content_hash, save_record
 
-    source = load_scenario(scenario_files([scenario])[0])
-    scenes = [draw_scene(source, index, seed) for index in range(count)]
+    source = open_scenario(scenario_files([scenario])[0])
+    scenes = [draw_one(source, index, seed) for index in range(count)]
     files = [out / f"{source.name}-{seed}-{index}.json" for index in range(count)] if out else []
     for file, scene in zip(files, scenes, strict=False):
         save_record(file, scene)
@@ -134,14 +134,68 @@ def preview(
     """A film within seconds: from above and through the front camera, rendered by the exact world."""
     from drivewm.config import run_folder
     from drivewm.evaluation.preview import preview as film
-    from drivewm.scenarios.language import load_scenario
-    from drivewm.scenarios.sampling import draw_scene
+    from drivewm.scenarios.opening import draw as draw_one
+    from drivewm.scenarios.opening import open_scenario
 
     files, folder, made = scenario_files(scenarios), run_folder("preview", out), []
     with progress("filming", as_json) as report:
         for done, file in enumerate(files, start=1):
-            scenario = load_scenario(file)
-            shown = film(draw_scene(scenario, index, seed), folder / f"{scenario.name}-{index}.mp4", driver=driver, seed=seed)
+            scenario = open_scenario(file)
+            shown = film(draw_one(scenario, index, seed), folder / f"{scenario.name}-{index}.mp4", driver=driver, seed=seed)
             made.append({"film": shown.film, "strip": shown.strip, "score": shown.case.score.total})
             report(done, len(files), scenario.name)
     finish(as_json, {"films": made}, *(str(entry["film"]) for entry in made))
+
+
+@app.command("import")
+def import_(
+    files: Annotated[
+        list[Path], typer.Argument(help="OpenSCENARIO files (.xosc, 1.0 to 1.3) or folders of them.", show_default=False)
+    ],
+    count: Annotated[int, typer.Option("--count", "-n", help="Scenes to draw from each with --out.", min=1)] = 1,
+    table: Annotated[Path | None, typer.Option(help="Write what became of every file to this Markdown page.")] = None,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Read OpenSCENARIO files and list every element that has no effect; with --out their scenes are written as JSON files."""
+    import os
+    from dataclasses import replace
+
+    from rich.table import Table
+
+    from drivewm.cli.console import complain
+    from drivewm.scenarios.opening import draw as draw_one
+    from drivewm.scenarios.openscenario.table import import_all, write_table
+    from drivewm.scenarios.openscenario.table import scenario_files as found_files
+    from drivewm.store import save_record
+
+    found = found_files(files)
+    with progress("importing", as_json) as report:
+        rows = list(import_all(found, lambda done, what: report(done, len(found), what)))
+    written = []
+    for row in rows if out is not None else []:
+        for index in range(count) if row.scenario is not None and out is not None else ():
+            assert row.scenario is not None and out is not None
+            written.append(out / f"{row.scenario.name}-{seed}-{index}.json")
+            save_record(written[-1], draw_one(row.scenario, index, seed))
+    if table is not None:
+        root = Path(os.path.commonpath([file.resolve().parent for file in found]))
+        absolute = [replace(row, file=row.file.resolve()) for row in rows]
+        write_table(table, absolute, root, f"drivewm scenario import FOLDER --table {table.name}")
+    listing = Table("file", "loaded", "element", "line", "what becomes of it")
+    for row in rows:
+        listing.add_row(row.file.name, row.loaded, "", "", "" if row.error is None else "see below")
+        for note in row.notes:
+            listing.add_row("" if note.file == row.file.name else f"  in {note.file}", "", note.element, str(note.line), note.why)
+    for row in rows:
+        if row.error is not None:
+            complain(row.error)
+    values = [
+        {"file": row.file, "id": row.scenario.id if row.scenario else None, "error": row.error, "ignored": list(row.notes)}
+        for row in rows
+    ]
+    good = sum(row.error is None for row in rows)
+    finish(as_json, {"files": values, "loaded": good, "written": written}, listing, f"{good} of {len(rows)} files loaded")
+    if good < len(rows):
+        raise typer.Exit(2)

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from drivewm.config import content_folder
 from drivewm.errors import InputError
 from drivewm.scenarios.language import Scenario, load_scenario
+from drivewm.scenarios.openscenario.imported import draw_imported, load_openscenario
 from drivewm.scenarios.quantities import Quantity
 from drivewm.scenarios.sampling import Rejections, draw_scene, rejections
 from drivewm.scenarios.schema import Document, Measure, Part
@@ -48,6 +49,12 @@ def check(path: str | Path, draws: int = 20, seed: int = 0) -> Iterator[Checked]
     for file in find(path) if Path(path).is_dir() else [Path(path)]:
         scenario: Scenario | None = None
         try:
+            if file.suffix.lower() == ".xosc":
+                imported = load_openscenario(file)
+                for index in range(draws):
+                    draw_imported(imported, index, seed)
+                yield Checked(file, None, None, None)
+                continue
             scenario = load_scenario(file)
             for index in range(draws):
                 draw_scene(scenario, index, seed)
