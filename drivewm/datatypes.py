@@ -231,7 +231,15 @@ class Conditions:
     weather: Weather = Weather.CLEAR
     light: Light = Light.DAY
     sun_azimuth_rad: float = 0.8  # world frame, direction in which the sun stands
-    lost_cameras: tuple[str, ...] = ()
+    lost_cameras: tuple[str, ...] = ()  # deliver black
+    dirty_cameras: tuple[str, ...] = ()  # look through dirt
+    delayed_cameras: tuple[str, ...] = ()  # deliver what was ``camera_delay_s`` ago
+    camera_delay_s: float = 0.4
+
+    @property
+    def faulty_cameras(self) -> frozenset[str]:
+        """Cameras whose picture does not show the state as it is now."""
+        return frozenset((*self.lost_cameras, *self.dirty_cameras, *self.delayed_cameras))
 
 
 class TriggerKind(IntEnum):

@@ -44,22 +44,26 @@ def scenario_files(arguments: list[str]) -> list[Path]:
 @app.command("list")
 def list_(
     folder: Annotated[Path | None, typer.Argument(help="Folder to look in; by default the workspace's scenarios.")] = None,
+    family: Annotated[str, typer.Option(help="Only this family.")] = "",
+    mapping: Annotated[str, typer.Option("--maps-to", help="Only what maps to a public name with this in it.")] = "",
+    tag: Annotated[str, typer.Option(help="Only what carries this tag.")] = "",
     write: Annotated[bool, typer.Option("--write", help="Bring the folder's README index and JSON Schema up to date.")] = False,
     as_json: Json = False,
 ) -> None:
     """All scenarios with what they are about and what they map to."""
     from rich.table import Table
 
-    from drivewm.scenarios.catalogue import find, write_index
+    from drivewm.scenarios.catalogue import Wanted, find, narrowed, write_index
     from drivewm.scenarios.language import load_scenario
 
     written = write_index(folder) if write else []
-    scenarios = [load_scenario(file) for file in find(folder)]
+    scenarios = narrowed([load_scenario(file) for file in find(folder)], Wanted(family, mapping, tag))
     table = Table("name", "about", "maps to")
     for one in scenarios:
         table.add_row(one.name, one.about, "\n".join(one.maps_to))
     rows = [
-        {"name": s.name, "family": s.family, "about": s.about, "maps_to": s.maps_to, "file": s.source.file} for s in scenarios
+        {"name": s.name, "family": s.family, "about": s.about, "maps_to": s.maps_to, "tags": s.tags, "file": s.source.file}
+        for s in scenarios
     ]
     total = f"{len(scenarios)} scenarios in {len({s.family for s in scenarios})} families"
     finish(as_json, {"scenarios": rows, "written": written}, table, total, *(f"wrote {path}" for path in written))
