@@ -218,6 +218,16 @@ class RoadMap:
     building_xy_yaw: Array = field(default_factory=lambda: np.zeros((0, 3)))
     building_size_lwh_m: Array = field(default_factory=lambda: np.zeros((0, 3)))
     tree_xy_height: Array = field(default_factory=lambda: np.zeros((0, 3)))  # x, y, height in m
+    tunnel_xy_yaw: Array = field(default_factory=lambda: np.zeros((0, 3)))  # middle of the bore on the ground
+    tunnel_size_lwh_m: Array = field(default_factory=lambda: np.zeros((0, 3)))  # inside
+
+    def covered(self, xy: Array) -> bool:
+        """Whether a place [2] lies in a tunnel."""
+        ahead = np.stack([np.cos(self.tunnel_xy_yaw[:, 2]), np.sin(self.tunnel_xy_yaw[:, 2])], -1)
+        delta = np.asarray(xy) - self.tunnel_xy_yaw[:, :2]
+        along, across = (delta * ahead).sum(1), delta[:, 1] * ahead[:, 0] - delta[:, 0] * ahead[:, 1]
+        half = self.tunnel_size_lwh_m / 2
+        return bool(((np.abs(along) < half[:, 0]) & (np.abs(across) < half[:, 1])).any())
 
     def lane(self, lane_id: str) -> Lane:
         for lane in self.lanes:

@@ -87,7 +87,7 @@ def self_test(
         driven=count,
         nothing_fails=float(np.mean(fails)),
         expert_passes=float(np.mean(passes)),
-        silent=_silent(scenario, scenes, fired),
+        silent=silent_steps(scenario, scenes, fired),
         expert_failures=tuple(why),
     )
 
@@ -129,7 +129,7 @@ def _stop_lines_s_m(scene: Scene) -> Array:
     return out
 
 
-def _silent(scenario: Scenario, scenes: Sequence[Scene], fired: Array) -> tuple[str, ...]:
+def silent_steps(scenario: Scenario, scenes: Sequence[Scene], fired: Array) -> tuple[str, ...]:
     """Steps that wait in some scene and fire in none, as the document counts them."""
     names = _names(scenario)
     waiting: dict[tuple[int, int], bool] = {}

@@ -40,7 +40,19 @@ from drivewm.scenarios.quantities import (
 Side = Literal["left", "right"]
 Turn = Literal["left", "straight", "right"]
 RoadKind = Literal[
-    "straight", "curve", "merge", "exit", "roundabout", "t_junction", "four_way", "crosswalk", "parking_row", "roadworks"
+    "straight",
+    "curve",
+    "merge",
+    "exit",
+    "ramp",
+    "roundabout",
+    "t_junction",
+    "four_way",
+    "crosswalk",
+    "parking_row",
+    "roadworks",
+    "tunnel",
+    "narrow",
 ]
 Body = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle", "pedestrian", "child", "barrier", "traffic_cone", "debris"]
 Camera = Literal["CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"]
