@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from drivewm.datatypes import Array, CameraRig, Scene
 
 DIRT_RGB = np.array([74.0, 66.0, 54.0], np.float32)
-_SPOTS = (5, 11)  # fewest and most on one glass
+_SPOTS = (8, 15)  # fewest and most on one glass
 _COVER = 0.96  # of the light that a spot takes
 
 

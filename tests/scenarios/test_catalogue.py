@@ -58,11 +58,13 @@ def test_generated_files_are_current() -> None:
     assert (ROOT / catalogue.INDEX_FILE).read_text() == catalogue.index_text(ROOT), "run `drivewm scenario list --write`"
 
 
-def test_the_example_of_the_guide_can_be_drawn(tmp_path: Path) -> None:
-    (example,) = re.findall(r"^```yaml\n(.*?)^```", (ROOT / catalogue.INDEX_FILE).read_text(), re.M | re.S)
+def test_the_examples_of_the_guide_can_be_drawn(tmp_path: Path) -> None:
+    example, variant = re.findall(r"^```yaml\n(.*?)^```", (ROOT / catalogue.INDEX_FILE).read_text(), re.M | re.S)
     (tmp_path / "guide.yaml").write_text(example)
     scene = draw_scene(load_scenario(tmp_path / "guide.yaml"), 0, 0)
     assert scene.conditions_at(5.0).weather == "fog" and len(scene.start.agents.valid) >= 1
+    (tmp_path / "variant.yaml").write_text(variant)
+    assert draw_scene(load_scenario(tmp_path / "variant.yaml"), 0, 0).conditions_at(2.0).weather == "rain"
 
 
 def test_the_language_knows_every_road() -> None:
