@@ -218,6 +218,16 @@ class RoadMap:
     building_xy_yaw: Array = field(default_factory=lambda: np.zeros((0, 3)))
     building_size_lwh_m: Array = field(default_factory=lambda: np.zeros((0, 3)))
     tree_xy_height: Array = field(default_factory=lambda: np.zeros((0, 3)))  # x, y, height in m
+    tunnel_xy_yaw: Array = field(default_factory=lambda: np.zeros((0, 3)))  # middle of the bore on the ground
+    tunnel_size_lwh_m: Array = field(default_factory=lambda: np.zeros((0, 3)))  # inside
+
+    def covered(self, xy: Array) -> bool:
+        """Whether a place [2] lies in a tunnel."""
+        ahead = np.stack([np.cos(self.tunnel_xy_yaw[:, 2]), np.sin(self.tunnel_xy_yaw[:, 2])], -1)
+        delta = np.asarray(xy) - self.tunnel_xy_yaw[:, :2]
+        along, across = (delta * ahead).sum(1), delta[:, 1] * ahead[:, 0] - delta[:, 0] * ahead[:, 1]
+        half = self.tunnel_size_lwh_m / 2
+        return bool(((np.abs(along) < half[:, 0]) & (np.abs(across) < half[:, 1])).any())
 
     def lane(self, lane_id: str) -> Lane:
         for lane in self.lanes:
@@ -231,7 +241,15 @@ class Conditions:
     weather: Weather = Weather.CLEAR
     light: Light = Light.DAY
     sun_azimuth_rad: float = 0.8  # world frame, direction in which the sun stands
-    lost_cameras: tuple[str, ...] = ()
+    lost_cameras: tuple[str, ...] = ()  # deliver black
+    dirty_cameras: tuple[str, ...] = ()  # look through dirt
+    delayed_cameras: tuple[str, ...] = ()  # deliver what was ``camera_delay_s`` ago
+    camera_delay_s: float = 0.4
+
+    @property
+    def faulty_cameras(self) -> frozenset[str]:
+        """Cameras whose picture does not show the state as it is now."""
+        return frozenset((*self.lost_cameras, *self.dirty_cameras, *self.delayed_cameras))
 
 
 class TriggerKind(IntEnum):

@@ -16,6 +16,7 @@ from drivewm.metrics.boxes import overlap
 from drivewm.policies.observation import Observer
 from drivewm.protocols import GroundTruth, Policy, World
 from drivewm.sim.engine import Engine
+from drivewm.sim.faults import CameraFaults
 from drivewm.sim.forecast import roll_forward
 from drivewm.sim.tracker import track
 from drivewm.store import provenance
@@ -39,11 +40,13 @@ def rollout(
     horizon = np.array([scene.steps for scene in scenes])
     log = _Log(end=horizon.copy(), ended=["horizon"] * len(scenes))
     state = engine.start()
-    images, world_memory = world.start(scenes, state.world, seed)
+    taken, world_memory = world.start(scenes, state.world, seed)
+    faults = CameraFaults(scenes, world.rig)
     memory = policy.start(len(scenes), seed)
     observer = Observer(scenes, policy.spec.history)
     log.add_state(0, state.world)
     for frame in range(int(np.ceil(horizon.max() / plan_every))):
+        images = faults.seen(taken, state.world.t_s)
         if on_frame:
             on_frame(frame, images, state.world)
         observation = observer.observe(images, state.world)
@@ -62,7 +65,7 @@ def rollout(
             break
         recent = Action.stack(log.actions[-plan_every:])
         mean = Action(recent.accel_mps2.mean(0), recent.curvature_1pm.mean(0))
-        images, world_memory = world.step(world_memory, state.world, mean)
+        taken, world_memory = world.step(world_memory, state.world, mean)
     origin = provenance(seed, policy=policy.spec.id, world=world.id)
     return [log.record(b, scene, plan_every, origin) for b, scene in enumerate(scenes)]
 

@@ -159,9 +159,9 @@ def test_a_full_disk_ends_with_a_sentence_and_no_file(tmp_path: Path) -> None:
 
 def test_every_shipped_scenario_is_right(capsys: pytest.CaptureFixture[str]) -> None:
     answer = json_of(capsys, "scenario", "check", shipped_content("scenarios"), "--draws", "2")
-    assert answer["checked"] >= 14 and answer["wrong"] == []
+    assert answer["checked"] >= 64 and answer["wrong"] == []
     listed = json_of(capsys, "scenario", "list")["scenarios"]
-    assert len({row["family"] for row in listed}) >= 7 and all(row["maps_to"] for row in listed)
+    assert len({row["family"] for row in listed}) >= 12 and all(row["maps_to"] for row in listed)
 
 
 def test_check_tells_all_wrong_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -169,6 +169,22 @@ def test_check_tells_all_wrong_files(capsys: pytest.CaptureFixture[str], tmp_pat
         (tmp_path / f"{name}.yaml").write_text("name: x.y\nabout: z\n")
     code, out, err = told(capsys, "scenario", "check", tmp_path)
     assert code == 2 and len(err.splitlines()) == 2 and "0 of 2 scenarios are right" in out
+
+
+def test_check_explains_and_drives(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = told(capsys, "scenario", "check", "cut_in.motorway", "--explain")
+    assert code == 0 and "of 20 draws accepted" in out and "$gap < 8 s * $slower" in out and "1 of 1 scenarios are right" in out
+    answer = json_of(
+        capsys, "scenario", "check", "calm.steady_following", "--thorough", "--draws", "6", "--driven", "2", "--explain"
+    )
+    assert answer["tests"][0]["expert_passes"] == 1.0 and answer["tests"][0]["driven"] == 2
+    assert sum(answer["rejections"]["calm.steady_following"]["coverage"]["speed"]["accepted"]) == 6
+
+
+def test_a_list_can_be_narrowed(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json_of(capsys, "scenario", "list", "--family", "weather", "--tag", "fog", "--maps-to", "euro ncap")["scenarios"]
+    assert {row["name"] for row in rows} == {"weather.fog_bank", "weather.fog_oncoming"}
+    assert "did you mean 'weather'" in refused(capsys, "scenario", "list", "--family", "wether")
 
 
 def test_a_new_workspace_is_one(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from drivewm.cli.console import Json, Out, Seed, finish, progress
+
+if TYPE_CHECKING:
+    from drivewm.evaluation.selftest import SelfTest
+    from drivewm.scenarios.language import Scenario
+    from drivewm.scenarios.sampling import Rejections
 
 app = typer.Typer(help="Check, draw, preview, import and list scenarios.", no_args_is_help=True)
 
@@ -44,22 +50,26 @@ def scenario_files(arguments: list[str]) -> list[Path]:
 @app.command("list")
 def list_(
     folder: Annotated[Path | None, typer.Argument(help="Folder to look in; by default the workspace's scenarios.")] = None,
+    family: Annotated[str, typer.Option(help="Only this family.")] = "",
+    mapping: Annotated[str, typer.Option("--maps-to", help="Only what maps to a public name with this in it.")] = "",
+    tag: Annotated[str, typer.Option(help="Only what carries this tag.")] = "",
     write: Annotated[bool, typer.Option("--write", help="Bring the folder's README index and JSON Schema up to date.")] = False,
     as_json: Json = False,
 ) -> None:
     """All scenarios with what they are about and what they map to."""
     from rich.table import Table
 
-    from drivewm.scenarios.catalogue import find, write_index
+    from drivewm.scenarios.catalogue import Wanted, find, narrowed, write_index
     from drivewm.scenarios.language import load_scenario
 
     written = write_index(folder) if write else []
-    scenarios = [load_scenario(file) for file in find(folder)]
+    scenarios = narrowed([load_scenario(file) for file in find(folder)], Wanted(family, mapping, tag))
     table = Table("name", "about", "maps to")
     for one in scenarios:
         table.add_row(one.name, one.about, "\n".join(one.maps_to))
     rows = [
-        {"name": s.name, "family": s.family, "about": s.about, "maps_to": s.maps_to, "file": s.source.file} for s in scenarios
+        {"name": s.name, "family": s.family, "about": s.about, "maps_to": s.maps_to, "tags": s.tags, "file": s.source.file}
+        for s in scenarios
     ]
     total = f"{len(scenarios)} scenarios in {len({s.family for s in scenarios})} families"
     finish(as_json, {"scenarios": rows, "written": written}, table, total, *(f"wrote {path}" for path in written))
@@ -68,7 +78,14 @@ def list_(
 @app.command()
 def check(
     scenarios: Scenarios,
-    draws: Annotated[int, typer.Option(help="Scenes to draw from each.", min=0)] = 20,
+    draws: Annotated[int | None, typer.Option(help="Scenes to draw from each; 20, with --thorough 200.", min=0)] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show refused draws per rule, and what each 'vary' line covers.")
+    ] = False,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Drive them too: doing nothing must fail, the expert pass.")
+    ] = False,
+    driven: Annotated[int, typer.Option(help="With --thorough: draws of each that are driven.", min=1)] = 20,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -76,20 +93,60 @@ def check(
     from drivewm.cli.console import complain
     from drivewm.scenarios.catalogue import check as check_files
 
+    draws = (200 if thorough else 20) if draws is None else draws
     files, found = scenario_files(scenarios), []
     with progress("checking", as_json) as report:
         for done, file in enumerate(files, start=1):
             found += list(check_files(file, draws, seed))
             report(done, len(files), file.stem)
     wrong = [str(one.error) for one in found if one.error]
+    good = [one.scenario for one in found if one.scenario and not one.error]
+    tests = _driven(good, draws, driven, seed, as_json) if thorough else []
+    wrong += [f"{test.name}: {problem}" for test in tests for problem in test.problems]
     for told in wrong:
         complain(told)
     refused = {one.scenario.name: one.rejections for one in found if one.scenario and one.rejections}
-    lines = [f"{name}: 'where' or placing turns {r.share:.0%} of draws away" for name, r in refused.items() if r.share > 0.5]
-    verdict = f"{len(files) - len(wrong)} of {len(files)} scenarios are right"
-    finish(as_json, {"checked": len(files), "draws": draws, "wrong": wrong, "rejections": refused}, *lines, verdict)
+    lines: list[Any] = [f"{n}: 'where' or placing turns {r.share:.0%} of draws away" for n, r in refused.items() if r.share > 0.5]
+    if explain:
+        lines = [table for name, r in refused.items() for table in _explained(name, r)]
+    failed = {one.file for one in found if one.error} | {test.name for test in tests if test.problems}
+    verdict = f"{len(files) - len(failed)} of {len(files)} scenarios are right"
+    shown = {"checked": len(files), "draws": draws, "wrong": wrong, "rejections": refused, "tests": tests}
+    finish(as_json, shown, *lines, verdict)
     if wrong:
         raise typer.Exit(2)
+
+
+def _driven(scenarios: list[Scenario], draws: int, driven: int, seed: int, as_json: bool) -> list[SelfTest]:
+    """The four tests of each scenario, with a bar over all drives."""
+    from drivewm.evaluation.selftest import self_test
+
+    out: list[SelfTest] = []
+    with progress("driving", as_json) as report:
+        for number, scenario in enumerate(scenarios):
+
+            def told(done: int, total: int, number: int = number, name: str = scenario.name) -> None:
+                report(number * total + done, len(scenarios) * total, name)
+
+            out.append(self_test(scenario, max(draws, 1), driven, seed, told))
+    return out
+
+
+def _explained(name: str, found: Rejections) -> Iterator[Any]:
+    """Tables of what was refused and of what the accepted draws cover."""
+    from rich.table import Table
+
+    title = f"{name}: {found.accepted} of {found.draws} draws accepted"
+    rules = Table("rule", "refused", "share", title=title, title_justify="left")
+    for reason, count in sorted(found.reasons.items(), key=lambda item: -item[1]):
+        rules.add_row(reason, str(count), f"{count / found.draws:.0%}")
+    yield rules
+    covered = Table("vary", "covered", "accepted in each part", "never")
+    for parameter, coverage in found.coverage.items():
+        missing = [part for part, count in zip(coverage.parts, coverage.accepted, strict=True) if not count]
+        covered.add_row(parameter, f"{coverage.share:.0%}", " ".join(map(str, coverage.accepted)), ", ".join(missing))
+    if found.coverage:
+        yield covered
 
 
 @app.command()

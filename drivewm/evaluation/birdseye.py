@@ -14,6 +14,7 @@ from drivewm.geometry import box_corners_xy, compose_xy_yaw, ego_from_world
 Colour = tuple[int, int, int]
 
 TERRAIN, ROAD, SIDEWALK, BUILDING, ROOF_EDGE = (47, 56, 52), (82, 88, 96), (112, 114, 114), (66, 68, 80), (88, 90, 104)
+WALL = (150, 146, 136)
 PAINT, STOP, KERB, CROSSWALK, TREE = (226, 226, 220), (255, 255, 255), (140, 142, 142), (196, 198, 196), (62, 98, 70)
 EGO, ROUTE, PLAN, TRAIL = (72, 202, 255), (58, 112, 150), (120, 255, 170), (176, 182, 190)
 AGENT_COLOUR: dict[AgentClass, Colour] = {
@@ -130,6 +131,9 @@ def _draw_place(canvas: _Canvas, road: RoadMap) -> None:
     for corners in box_corners_xy(road.building_xy_yaw, road.building_size_lwh_m[:, :2]):
         canvas.fill(corners, BUILDING)
         canvas.line(corners, ROOF_EDGE, 0.3, closed=True)
+    for corners in box_corners_xy(road.tunnel_xy_yaw, road.tunnel_size_lwh_m[:, :2]):
+        for wall in (corners[[0, 3]], corners[[1, 2]]):
+            canvas.line(wall, WALL, 0.6)
     for x, y, height in road.tree_xy_height:
         canvas.dot((x, y), TREE, 0.22 * height)
 

@@ -116,9 +116,9 @@ class Gate:
         ghosts = 0
         for index, (frame, truth) in enumerate(zip(judged, references, strict=True)):
             state = rollout.states[frame * rollout.plan_every]
-            lost = rollout.scene.conditions_at(float(state.t_s)).lost_cameras
+            faulty = rollout.scene.conditions_at(float(state.t_s)).faulty_cameras
             category = {int(i): AgentClass(int(c)) for i, c in zip(state.agents.track_id, state.agents.category, strict=True)}
-            for view in (v for v, name in enumerate(self.rig.names) if name not in lost):
+            for view in (v for v, name in enumerate(self.rig.names) if name not in faulty):
                 labels = (here[index, view], there[index, view])
                 _collect_sightings(seen, labels, truth.instance[view], category)
                 real = np.isin(READ_TABLE[truth.semantics[view]], OBJECT_LABELS)

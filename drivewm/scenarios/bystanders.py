@@ -44,7 +44,14 @@ def _walker(stage: Stage, rng: np.random.Generator) -> Row | None:
     at = stage.ego_s_m + ahead
     walked = (at, at + (-1.0 if backwards else 1.0) * speed * document.end.after)
     busy = {("right" if a.beside == "right" else "left") for a in document.actors.values() if a.beside is not None}
-    near_branch = stage.place_s_m is not None and document.road.kind in (*JUNCTIONS, "crosswalk", "merge", "exit")
+    near_branch = stage.place_s_m is not None and document.road.kind in (
+        *JUNCTIONS,
+        "crosswalk",
+        "merge",
+        "exit",
+        "ramp",
+        "tunnel",
+    )
     if document.road.surroundings != "town" or ("right" if side < 0 else "left") in busy or min(walked) < 0:
         return None
     if near_branch and max(walked) > (stage.place_s_m or 0.0) - 8.0:

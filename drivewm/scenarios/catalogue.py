@@ -12,7 +12,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from drivewm.config import content_folder
-from drivewm.errors import InputError
+from drivewm.errors import InputError, did_you_mean
 from drivewm.scenarios.language import Scenario, load_scenario
 from drivewm.scenarios.openscenario.imported import draw_imported, load_openscenario
 from drivewm.scenarios.quantities import Quantity
@@ -20,6 +20,7 @@ from drivewm.scenarios.sampling import Rejections, draw_scene, rejections
 from drivewm.scenarios.schema import Document, Measure, Part
 from drivewm.store import write_text
 
+_OF_VARIANT = "OfVariant"
 SCHEMA_FILE, INDEX_FILE = "scenario.schema.json", "README.md"
 SCHEMA_HEADER = "# yaml-language-server: $schema=../scenario.schema.json\n"
 INDEX_BEGIN, INDEX_END = "<!-- index: begin (generated) -->", "<!-- index: end -->"
@@ -63,15 +64,71 @@ def check(path: str | Path, draws: int = 20, seed: int = 0) -> Iterator[Checked]
             yield Checked(file, scenario, None, error)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a list of scenarios is narrowed to; an empty field asks for nothing. Case does not matter."""
+
+    family: str = ""  # its name
+    mapping: str = ""  # a part of one of the public names
+    tag: str = ""  # one of its tags
+
+    def fits(self, scenario: Scenario) -> bool:
+        mapped = self.mapping.lower() in "\n".join(scenario.maps_to).lower()
+        return mapped and self.family in ("", scenario.family) and (not self.tag or self.tag.lower() in scenario.tags)
+
+
+def narrowed(scenarios: list[Scenario], wanted: Wanted) -> list[Scenario]:
+    """Those that fit; `InputError` when none does, with what there is."""
+    fitting = [one for one in scenarios if wanted.fits(one)]
+    if scenarios and not fitting:
+        families, tags = sorted({s.family for s in scenarios}), sorted({tag for s in scenarios for tag in s.tags})
+        close = did_you_mean(wanted.family, families) or did_you_mean(wanted.tag, tags)
+        hint = close or f"families: {', '.join(families)}; tags: {', '.join(tags) or 'none'}"
+        raise InputError("no scenario fits these filters", hint=hint)
+    return fitting
+
+
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (Draft 2020-12) of a scenario file, for completion in editors."""
+    """JSON Schema (valid as Draft 2020-12 and as Draft 7) of a scenario file, for completion in editors.
+
+    A file with a ``base`` may leave out what the base says, and take things away by keys without value.
+    """
     schema = Document.model_json_schema(by_alias=True)
     models = {model.__name__: model for model in Part.__subclasses__()}
     for name, part in [("Document", schema), *schema["$defs"].items()]:
         if name in models:
             fields = {field.alias or key: field for key, field in models[name].model_fields.items()}
             part["properties"] = {key: _for_authors(value, fields[key]) for key, value in part["properties"].items()}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "drivewm scenario"}
+    parts = {**schema.pop("$defs"), "Document": schema}
+    variants = {f"{name}{_OF_VARIANT}": _of_variant(part) for name, part in parts.items()}
+    variants[f"Document{_OF_VARIANT}"]["required"] = ["name", "about", "base"]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "drivewm scenario",
+        "if": {"type": "object", "required": ["base"]},
+        "then": {"$ref": f"#/$defs/Document{_OF_VARIANT}"},
+        "else": {"$ref": "#/$defs/Document"},
+        "$defs": {**parts, **variants},
+    }
+
+
+def _of_variant(node: Any) -> Any:
+    """The same part in a file with a base: nothing is required, everything may be taken away."""
+    if isinstance(node, list):
+        return [_of_variant(item) for item in node]
+    if not isinstance(node, dict):
+        return f"{node}{_OF_VARIANT}" if isinstance(node, str) and node.startswith("#/$defs/") else node
+    out = {key: _of_variant(value) for key, value in node.items() if key != "required"}
+    if isinstance(node.get("properties"), dict):
+        out["properties"] = {key: _or_nothing(value) for key, value in out["properties"].items()}
+    if isinstance(node.get("additionalProperties"), dict):
+        out["additionalProperties"] = _or_nothing(out["additionalProperties"])
+    return out
+
+
+def _or_nothing(node: dict[str, Any]) -> dict[str, Any]:
+    about = {key: value for key, value in node.items() if key in ("description", "default")}
+    return {**about, "anyOf": [{key: value for key, value in node.items() if key not in about}, {"type": "null"}]}
 
 
 def _for_authors(node: dict[str, Any], field: FieldInfo) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from pydantic import ValidationError
 
 from drivewm.errors import InputError, did_you_mean
 from drivewm.scenarios.distributions import Distribution, distribution
+from drivewm.scenarios.inheritance import with_bases
 from drivewm.scenarios.quantities import NUMBER, Quantity, QuantityError, Value, evaluate, kind_of, references
 from drivewm.scenarios.schema import Document
 from drivewm.scenarios.source import Path_, Source, read_source
 
-_LITERAL_KEYS = ("name", "about", "family", "maps_to", "vary", "where")  # taken as written, not resolved
+_LITERAL_KEYS = ("name", "about", "family", "maps_to", "tags", "vary", "where")  # taken as written, not resolved
 _PLAIN_WORDS = {
     "a valid tuple": "a list",
     "a valid string": "a text",
@@ -46,6 +47,8 @@ class Scenario:
     constraints: tuple[str, ...]
     sha8: str  # of the content, so that comments and layout do not change it
     source: Source
+    tags: tuple[str, ...] = ()
+    origin: str = ""  # the outermost base: variants of one scenario draw the same traffic
 
     @property
     def id(self) -> str:
@@ -58,7 +61,9 @@ def load_scenario(path: str | Path) -> Scenario:
 
 
 def scenario_from(source: Source) -> Scenario:
-    """Checks a document that was read already."""
+    """Checks a document that was read already, on top of its base."""
+    heritage = with_bases(source)
+    source = heritage.source
     parameters = _parameters(source)
     content = json.dumps(source.tree, sort_keys=True, ensure_ascii=False).encode()
     name = source.tree.get("name")
@@ -66,7 +71,9 @@ def scenario_from(source: Source) -> Scenario:
         name=name if isinstance(name, str) else "",
         family=str(source.tree.get("family") or str(name).partition(".")[0]),
         about=str(source.tree.get("about", "")),
-        maps_to=tuple(map(str, source.tree.get("maps_to") or ())) if isinstance(source.tree.get("maps_to"), list) else (),
+        maps_to=_texts(source, "maps_to"),
+        tags=_texts(source, "tags"),
+        origin=heritage.origin,
         parameters=parameters,
         constraints=_constraints(source, parameters),
         sha8=hashlib.sha256(content).hexdigest()[:8],
@@ -75,12 +82,20 @@ def scenario_from(source: Source) -> Scenario:
     used = set(references(json.dumps(source.tree)))
     for parameter in parameters:
         if parameter not in used:
-            raise source.error(f"parameter ${parameter} is never used", ("vary", parameter), "use it as a value or leave it out")
+            hint = "use it as a value or leave it out"
+            if source.file_of(("vary", parameter)) != source.file:
+                hint = f"write '{parameter}:' under vary to take it away, or give it the one value that you want there"
+            raise source.error(f"parameter ${parameter} is never used", ("vary", parameter), hint)
     # A few concrete documents show whether every word and unit is right.
     rng = np.random.default_rng(0)
     for _ in range(TRIALS if parameters else 1):
         resolve(scenario, draw_parameters(scenario, rng))
     return scenario
+
+
+def _texts(source: Source, key: str) -> tuple[str, ...]:
+    value = source.tree.get(key)
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def draw_parameters(

@@ -2,7 +2,7 @@
 
 Right-hand traffic. Ego approaches along +x in lane ``main.0`` (rightmost; ``main.1`` is left of it); y = 0 is the line between
 the directions of travel. Straight and curve start at x = 0; in every other kind the point of interest (junction centre,
-crosswalk, nose of the ramp, start of the works) is the origin.
+crosswalk, nose of the ramp, start of the works, portal of the tunnel) is the origin.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from drivewm.scenarios.roads_junction import four_way, roundabout, t_junction
 from drivewm.scenarios.roads_options import RoadOptions
 from drivewm.scenarios.roads_plan import Plan
 from drivewm.scenarios.roads_scenery import furnish
+from drivewm.scenarios.roads_special import narrow, ramp, tunnel
 from drivewm.scenarios.roads_through import crosswalk, curve, exit_ramp, merge, parking_row, roadworks, straight
 
 __all__ = ["ROAD_KINDS", "RoadOptions", "build_road", "lane_path"]
@@ -33,6 +34,9 @@ _BUILDERS: dict[str, Callable[[RoadOptions], Plan]] = {
     "crosswalk": crosswalk,
     "parking_row": parking_row,
     "roadworks": roadworks,
+    "ramp": ramp,
+    "tunnel": tunnel,
+    "narrow": narrow,
 }
 ROAD_KINDS: tuple[str, ...] = tuple(_BUILDERS)
 

@@ -27,6 +27,7 @@ class Plan:
     markings: list[Marking] = field(default_factory=list)
     crosswalks: list[Array] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
+    tunnels: list[Array] = field(default_factory=list)  # x, y, yaw, length, width, height
 
     def end_caps(self) -> list[Polygon]:
         """Areas beyond the ends of the road, where nothing is built."""

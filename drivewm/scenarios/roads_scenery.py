@@ -13,6 +13,7 @@ from drivewm.scenarios.roads_options import RoadOptions
 from drivewm.scenarios.roads_plan import Plan
 
 SIDEWALK_M = 2.6
+MOUND_M = 6.0  # around a tunnel, where nothing is built
 
 
 def furnish(plan: Plan, options: RoadOptions, rng: np.random.Generator) -> RoadMap:
@@ -23,18 +24,23 @@ def furnish(plan: Plan, options: RoadOptions, rng: np.random.Generator) -> RoadM
         paved = paved.buffer(plan.fillet_m, quad_segs=6).buffer(-plan.fillet_m, quad_segs=6).difference(islands)
     caps = unary_union(plan.end_caps())
     sidewalks, edges = _edges(paved, caps, plan, options)
-    keep_clear = unary_union([paved.buffer(SIDEWALK_M + 0.6), *plan.islands])
+    tunnels = np.array(plan.tunnels).reshape(-1, 6)
+    bores = [Polygon(box).buffer(MOUND_M) for box in box_corners_xy(tunnels[:, :3], tunnels[:, 3:5])]
+    paths = unary_union([Polygon(box) for box in box_corners_xy(tunnels[:, :3], tunnels[:, 3:5])]).difference(paved)
+    keep_clear = unary_union([paved.buffer(SIDEWALK_M + 0.6), *plan.islands, *bores])
     buildings = _buildings(plan, keep_clear, options, rng)
     return RoadMap(
         lanes=tuple(plan.lanes),
         drivable=polygons_xy(paved),
         crosswalks=tuple(plan.crosswalks),
-        sidewalks=sidewalks,
+        sidewalks=(*sidewalks, *polygons_xy(paths)),
         markings=(*edges, *plan.markings),
         signals=tuple(plan.signals),
         building_xy_yaw=buildings[:, :3],
         building_size_lwh_m=buildings[:, 3:],
-        tree_xy_height=_trees(plan, paved, buildings, options, rng),
+        tree_xy_height=_trees(plan, unary_union([paved, *bores]), buildings, options, rng),
+        tunnel_xy_yaw=tunnels[:, :3],
+        tunnel_size_lwh_m=tunnels[:, 3:],
     )
 
 

@@ -16,7 +16,7 @@ BAY_LENGTH_M = 6.0
 RAMP_ZONE_M = 160.0  # a longer road does not have a longer lane to join or leave by
 
 
-def _carriageway(reference_xy: Array, options: RoadOptions, *, extra_right_m: float = 0.0) -> Plan:
+def carriageway(reference_xy: Array, options: RoadOptions, *, extra_right_m: float = 0.0) -> Plan:
     """Both directions of travel along a reference line that divides them."""
     left = options.oncoming * options.lane_width_m + options.margin_m
     right = options.lanes * options.lane_width_m + options.margin_m + extra_right_m
@@ -32,8 +32,14 @@ def _carriageway(reference_xy: Array, options: RoadOptions, *, extra_right_m: fl
     )
 
 
+def through_origin(options: RoadOptions) -> Array:
+    """The dividing line of a straight road whose middle is the origin."""
+    half = options.length_m / 2.0
+    return straight_line((-half, 0.0), (half, 0.0))
+
+
 def straight(options: RoadOptions) -> Plan:
-    return _carriageway(straight_line((0.0, 0.0), (options.length_m, 0.0)), options)
+    return carriageway(straight_line((0.0, 0.0), (options.length_m, 0.0)), options)
 
 
 def curve(options: RoadOptions) -> Plan:
@@ -47,13 +53,13 @@ def curve(options: RoadOptions) -> Plan:
     tail = max(20.0, options.length_m - lead - angle * radius)
     heading = angle if options.turn == "left" else -angle
     last = bend[-1] + tail * np.array([np.cos(heading), np.sin(heading)])
-    return _carriageway(joined(np.zeros((1, 2)), bend, last[None]), options)
+    return carriageway(joined(np.zeros((1, 2)), bend, last[None]), options)
 
 
 def crosswalk(options: RoadOptions) -> Plan:
     """A zebra crossing at x = 0; with ``signals`` it has lights."""
     half = options.length_m / 2.0
-    plan = _carriageway(straight_line((-half, 0.0), (half, 0.0)), options)
+    plan = carriageway(straight_line((-half, 0.0), (half, 0.0)), options)
     low, high = -options.lanes * options.lane_width_m, options.oncoming * options.lane_width_m
     plan.crosswalks.append(zebra(np.array([0.0, (low + high) / 2.0, 0.0]), 4.0, high - low + 2 * options.margin_m))
     stops = [(-3.2, low, 0.0, 0.0, "main", options.lanes), (3.2, 0.0, high, np.pi, "oncoming", options.oncoming)]
@@ -73,7 +79,7 @@ def parking_row(options: RoadOptions) -> Plan:
     """A row of bays beside ``main.0``; ``parking.0`` is a lane to stand in, never to drive along."""
     half = options.length_m / 2.0
     reference = straight_line((-half, 0.0), (half, 0.0))
-    plan = _carriageway(reference, options, extra_right_m=PARKING_WIDTH_M)
+    plan = carriageway(reference, options, extra_right_m=PARKING_WIDTH_M)
     kerb = options.lanes * options.lane_width_m
     bays = offset_line(reference, -(kerb + PARKING_WIDTH_M / 2.0))
     plan.lanes.append(Lane("parking.0", bays, PARKING_WIDTH_M, 1.4))
@@ -86,7 +92,7 @@ def parking_row(options: RoadOptions) -> Plan:
 def roadworks(options: RoadOptions) -> Plan:
     """A straight road whose lane ``main.0`` is closed from x = 0 on, by paint; cones and barriers are actors' business."""
     half = options.length_m / 2.0
-    plan = _carriageway(straight_line((-half, 0.0), (half, 0.0)), options)
+    plan = carriageway(straight_line((-half, 0.0), (half, 0.0)), options)
     outer = -options.lanes * options.lane_width_m
     inner = outer + options.lane_width_m
     plan.markings.append(Marking(np.array([[-30.0, outer], [0.0, inner]]), "solid", 0.25))
@@ -99,7 +105,7 @@ def _ramp(options: RoadOptions, zone_m: float) -> tuple[Plan, Array, Array]:
     """A motorway with an on-ramp whose nose is at x = 0: the plan without lanes, the ramp, and its joining lane."""
     half = max(options.length_m / 2.0, zone_m + 40.0)
     reference = straight_line((-half, 0.0), (half, 0.0))
-    plan = _carriageway(reference, options)
+    plan = carriageway(reference, options)
     y_main = -main_offset_m(options, 0)
     y_ramp = y_main - options.lane_width_m
     bend = arc_line(np.array([-5.0, y_ramp, np.pi]), 160.0, np.radians(14.0))

@@ -1,7 +1,8 @@
 """Drawing scenes from a scenario, and counting what its constraints refuse.
 
 A draw depends on scenario, seed and index alone: its random numbers come from ``SeedSequence([seed, index, name])``. The name
-takes part so that draw 0 is not the slow one in every scenario of a suite.
+takes part so that draw 0 is not the slow one in every scenario of a suite; it is that of the outermost base, so that draw 7 of a
+variant in the rain is draw 7 of its base, in the rain.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from shapely import LineString, Point, Polygon, intersects
@@ -27,6 +29,7 @@ from drivewm.datatypes import (
 )
 from drivewm.geometry import box_corners_xy, boxes_overlap, point_at_s, wrap_angle_rad
 from drivewm.scenarios.bystanders import bystander_rows
+from drivewm.scenarios.distributions import Choice, Distribution
 from drivewm.scenarios.language import Scenario, draw_parameters, first_broken, resolve
 from drivewm.scenarios.placement import Row, rows_of
 from drivewm.scenarios.quantities import Quantity, Value
@@ -36,6 +39,20 @@ from drivewm.scenarios.stage import Misplaced, Stage, set_stage
 PLACINGS = 40  # draws of the parameters before a scenario is called impossible
 LOOK_AHEAD_M = 120.0  # route beyond what is driven at the speed limit
 TRACK_IDS = 10_000
+TENTHS = 10
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often each part of what a parameter may be was accepted: each value of a choice, or tenths of equal probability."""
+
+    parts: tuple[str, ...]
+    accepted: tuple[int, ...]
+
+    @property
+    def share(self) -> float:
+        """Parts that were reached at all."""
+        return sum(count > 0 for count in self.accepted) / len(self.accepted)
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,7 @@ class Rejections:
     draws: int
     accepted: int
     reasons: Mapping[str, int] = field(default_factory=dict)
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)  # of the accepted, per parameter
 
     @property
     def share(self) -> float:
@@ -56,7 +74,7 @@ def draw_scene(scenario: Scenario, index: int, seed: int, fixed: Mapping[str, Va
 
     Raises `InputError` when no draw satisfies the constraints or can be placed.
     """
-    sequence = np.random.SeedSequence([seed, index, zlib.crc32(scenario.name.encode())])
+    sequence = np.random.SeedSequence([seed, index, zlib.crc32(scenario.origin.encode())])
     chance, decoration, people = (np.random.default_rng(child) for child in sequence.spawn(3))
     for attempt in range(PLACINGS):
         values = draw_parameters(scenario, chance, fixed)
@@ -72,12 +90,13 @@ def draw_scene(scenario: Scenario, index: int, seed: int, fixed: Mapping[str, Va
 
 
 def rejections(scenario: Scenario, draws: int = 1000, seed: int = 0) -> Rejections:
-    """How often draws are refused, by constraint and by placement."""
+    """How often draws are refused, by constraint and by placement, and which parts of the ranges are left."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, draws]))
     reasons: dict[str, int] = {}
-    accepted = 0
+    accepted: list[dict[str, float]] = []
     for _ in range(draws):
-        values = {name: distribution.at(rng.random()) for name, distribution in scenario.parameters.items()}
+        quantiles = {name: rng.random() for name in scenario.parameters}
+        values = {name: distribution.at(quantiles[name]) for name, distribution in scenario.parameters.items()}
         broken = first_broken(scenario, values)
         if broken is not None:
             reasons[scenario.constraints[broken]] = reasons.get(scenario.constraints[broken], 0) + 1
@@ -87,8 +106,19 @@ def rejections(scenario: Scenario, draws: int = 1000, seed: int = 0) -> Rejectio
         except Misplaced as problem:
             reasons[problem.reason] = reasons.get(problem.reason, 0) + 1
             continue
-        accepted += 1
-    return Rejections(draws, accepted, reasons)
+        accepted.append(quantiles)
+    covered = {name: _coverage(chance, [u[name] for u in accepted]) for name, chance in scenario.parameters.items()}
+    return Rejections(draws, len(accepted), reasons, covered)
+
+
+def _coverage(chance: Distribution, quantiles: list[float]) -> Coverage:
+    if isinstance(chance, Choice):
+        values = [value for value, weight in zip(chance.values, chance.weights, strict=True) if weight]
+        drawn = [chance.at(u) for u in quantiles]
+        return Coverage(tuple(map(str, values)), tuple(drawn.count(value) for value in values))
+    edges = [chance.at(part / TENTHS) for part in range(TENTHS + 1)]
+    counts = np.bincount([min(int(u * TENTHS), TENTHS - 1) for u in quantiles], minlength=TENTHS)
+    return Coverage(tuple(f"{a} to {b}" for a, b in pairwise(edges)), tuple(counts.tolist()))
 
 
 def _placed(
@@ -174,10 +204,18 @@ def _conditions(
 ) -> tuple[Conditions, tuple[tuple[float, Conditions], ...]]:
     world = document.world
     azimuth = rng.uniform(-np.pi, np.pi) if world.sun is None else heading_rad + world.sun
-    current = Conditions(world.weather, world.light, float(wrap_angle_rad(azimuth)), world.lost_cameras)
+    current = Conditions(
+        weather=world.weather,
+        light=world.light,
+        sun_azimuth_rad=float(wrap_angle_rad(azimuth)),
+        lost_cameras=world.lost_cameras,
+        dirty_cameras=world.dirty_cameras,
+        delayed_cameras=world.delayed_cameras,
+        camera_delay_s=world.camera_delay,
+    )
     first, changes = current, []
     for change in sorted(world.changes, key=lambda c: c.at):
-        given = {name: getattr(change, name) for name in ("weather", "light", "lost_cameras")}
+        given = {name: getattr(change, name) for name in ("weather", "light", "lost_cameras", "dirty_cameras", "delayed_cameras")}
         current = replace(current, **{name: value for name, value in given.items() if value is not None})
         changes.append((change.at, current))
     return first, tuple(changes)

@@ -40,7 +40,19 @@ from drivewm.scenarios.quantities import (
 Side = Literal["left", "right"]
 Turn = Literal["left", "straight", "right"]
 RoadKind = Literal[
-    "straight", "curve", "merge", "exit", "roundabout", "t_junction", "four_way", "crosswalk", "parking_row", "roadworks"
+    "straight",
+    "curve",
+    "merge",
+    "exit",
+    "ramp",
+    "roundabout",
+    "t_junction",
+    "four_way",
+    "crosswalk",
+    "parking_row",
+    "roadworks",
+    "tunnel",
+    "narrow",
 ]
 Body = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle", "pedestrian", "child", "barrier", "traffic_cone", "debris"]
 Camera = Literal["CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"]
@@ -182,15 +194,20 @@ class Change(Part):
     weather: Weather | None = None
     light: Light | None = None
     lost_cameras: tuple[Camera, ...] | None = None
+    dirty_cameras: tuple[Camera, ...] | None = None
+    delayed_cameras: tuple[Camera, ...] | None = None
 
 
 class Surroundings(Part):
-    """Weather and light, lost cameras, and bystanders that have no part in the plot."""
+    """Weather and light, faulty cameras, and bystanders that have no part in the plot."""
 
     weather: Weather = Weather.CLEAR
     light: Light = Light.DAY
     sun: Angle | None = Field(None, description="where the sun stands, from the ego's heading, left positive")
-    lost_cameras: tuple[Camera, ...] = ()
+    lost_cameras: tuple[Camera, ...] = Field((), description="deliver black pictures")
+    dirty_cameras: tuple[Camera, ...] = Field((), description="look through dirt")
+    delayed_cameras: tuple[Camera, ...] = Field((), description="deliver old pictures")
+    camera_delay: Annotated[float, Measure(TIME, 0.1, 3.0)] = Field(0.4, description="how old those of delayed cameras are")
     bystanders: Literal["none", "few", "many"] = "few"
     changes: tuple[Change, ...] = ()
 
@@ -302,7 +319,9 @@ class Document(Part):
     name: Name = Field(description="family.name in small letters, for example cut_in.motorway")
     about: Sentence = Field(description="what happens, in a sentence or two")
     family: Word | None = Field(None, description="else the first part of the name")
+    base: str | None = Field(None, description="another scenario, family.name or a path; this file says only what is different")
     maps_to: tuple[Sentence, ...] = Field((), description="names of the same situation in public protocols")
+    tags: tuple[Word, ...] = Field((), description="words to find it by")
     vary: Vary = Field(default_factory=dict)
     where: tuple[Sentence, ...] = Field((), description="what must hold between parameters: $gap > 0.5 s * $speed")
     road: Road

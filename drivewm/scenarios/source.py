@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,12 @@ class Source:
     file: Path
     tree: dict[str, Any]
     lines: Mapping[Path_, int]
+    files: Mapping[Path_, Path] = field(default_factory=dict)  # of places that come from a base
+
+    def file_of(self, place: Path_) -> Path:
+        """The file that `line` counts in."""
+        known = next((place[:n] for n in range(len(place), -1, -1) if place[:n] in self.lines), ())
+        return self.files.get(known, self.file)
 
     def line(self, place: Path_) -> int | None:
         """The line of a place, or of the nearest place around it that exists."""
@@ -45,7 +51,7 @@ class Source:
 
     def error(self, reason: str, place: Path_ = (), hint: str | None = None) -> InputError:
         """The error to raise about a place in this file."""
-        return InputError(reason, file=self.file, line=self.line(place), place=dotted(place) or None, hint=hint or None)
+        return InputError(reason, file=self.file_of(place), line=self.line(place), place=dotted(place) or None, hint=hint or None)
 
 
 def dotted(place: Path_) -> str:

@@ -22,6 +22,7 @@ REAR_M = EGO_SHAPE.length_m / 2 - EGO_SHAPE.rear_axle_to_centre_m
 RUN_IN_M = 80.0  # road behind an ego that no place holds, for those who follow it
 JUNCTIONS = ("t_junction", "four_way", "roundabout")
 WITH_SIGNALS = ("t_junction", "four_way", "crosswalk")
+ONE_LANE = ("roundabout", "ramp", "narrow")  # where the ego comes from
 TOUCHING_M = 0.05
 YELLOW_S, ALL_RED_S, FOREVER_S = 3.0, 1.0, 1000.0
 
@@ -86,7 +87,7 @@ def road_length_m(document: Document) -> float:
         return document.road.length
     speed = max([document.ego.speed, *(actor.speed for actor in document.actors.values() if actor.lane)])
     ahead = speed * document.end.after + 120.0
-    if document.road.kind in ("straight", "curve"):
+    if document.road.kind in ("straight", "curve", "narrow"):
         return max(300.0, RUN_IN_M + ahead)
     return 2.0 * max(150.0, ahead, RUN_IN_M + document.ego.speed * _arrival_s(document))
 
@@ -102,8 +103,9 @@ def set_stage(document: Document, source: Source, rng: np.random.Generator) -> S
     if wanted.signal is not None and wanted.kind not in WITH_SIGNALS:
         hint = f"these have: {', '.join(WITH_SIGNALS)}"
         raise source.error(f"a {wanted.kind} road has no traffic light", ("road", "signal"), hint)
-    if document.ego.lane > wanted.lanes or (wanted.kind == "roundabout" and document.ego.lane > 1):
-        reason = f"the ego is in lane {document.ego.lane} of {1 if wanted.kind == 'roundabout' else wanted.lanes}"
+    lanes = 1 if wanted.kind in ONE_LANE else wanted.lanes
+    if document.ego.lane > lanes:
+        reason = f"the ego is in lane {document.ego.lane} of {lanes}"
         raise source.error(reason, ("ego", "lane"), "lanes are counted from the right")
     length = road_length_m(document)
     road = build_road(wanted.kind, _options(document, length), rng)
@@ -134,7 +136,7 @@ def _options(document: Document, length_m: float) -> RoadOptions:
 
 
 def _place_s_m(document: Document, lane: Lane, route: Array, length_m: float) -> float | None:
-    if document.road.kind == "straight":
+    if document.road.kind in ("straight", "narrow"):
         return None
     if document.road.kind == "curve":
         return 0.3 * length_m
@@ -149,7 +151,7 @@ def _ego_start_s_m(stage: Stage) -> float:
     found: list[tuple[str, Path_, float]] = []
     if document.ego.reaches is not None:
         if stage.place_s_m is None:
-            raise source.error("a straight road has no place to reach", ("ego", "reaches"), "leave it out")
+            raise source.error(f"a {document.road.kind} road has no place to reach", ("ego", "reaches"), "leave it out")
         start = stage.place_s_m - FRONT_M - document.ego.speed * document.ego.reaches
         found.append(("ego.reaches", ("ego", "reaches"), start))
     for name, actor in document.actors.items():

@@ -7,10 +7,9 @@ import pytest
 
 from drivewm.data.driving import drive_town
 from drivewm.data.ego_driver import EXPERT_MANNERS
-from drivewm.data.towns import SPLITS, draw_drive
+from drivewm.data.towns import SPLITS, TOWN_KINDS, draw_drive
 from drivewm.datatypes import EGO_SHAPE, AgentClass, Light, Weather
 from drivewm.geometry import box_corners_xy, boxes_overlap
-from drivewm.scenarios.roads import ROAD_KINDS
 from drivewm.store import content_hash
 
 DRAWN = 80
@@ -25,7 +24,7 @@ def test_weather_light_and_roads_are_balanced(drives: list) -> None:
     skies = [(d.choices.weather, d.choices.light) for d in drives]
     assert {skies.count(sky) for sky in set(skies)} == {DRAWN // 16} and len(set(skies)) == len(Weather) * len(Light)
     kinds = [d.choices.kind for d in drives]
-    assert {kinds.count(kind) for kind in ROAD_KINDS} == {DRAWN // len(ROAD_KINDS)}
+    assert {kinds.count(kind) for kind in TOWN_KINDS} == {DRAWN // len(TOWN_KINDS)}
 
 
 def test_at_least_thirty_percent_are_no_experts(drives: list) -> None:

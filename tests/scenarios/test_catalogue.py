@@ -13,10 +13,15 @@ from drivewm.scenarios.language import Scenario, load_scenario
 from drivewm.scenarios.roads import ROAD_KINDS
 from drivewm.scenarios.sampling import draw_scene
 from drivewm.scenarios.schema import Road
+from drivewm.scenarios.source import read_source
 
 ROOT = Path(__file__).parents[2] / "scenarios"
 FILES = catalogue.find(ROOT)
-FAMILIES = {"lead_vehicle", "cut_in", "junction", "vulnerable", "obstacle", "oncoming", "calm"}
+FAMILIES = {
+    "calm", "cut_in", "exit", "junction", "lead_vehicle", "merge", "obstacle", "oncoming", "roundabout", "sensor_fault",
+    "vulnerable", "weather",
+}  # fmt: skip
+PROTOCOLS = ("Euro NCAP ", "UN R157 ", "CARLA ", "NHTSA ")
 
 
 @lru_cache
@@ -27,7 +32,7 @@ def scenario(file: Path) -> Scenario:
 def test_there_are_enough_scenarios_in_all_families() -> None:
     families = {scenario(file).family for file in FILES}
     assert families == FAMILIES
-    assert len(FILES) >= 16
+    assert len(FILES) >= 64
     names = [scenario(file).name for file in FILES]
     assert len(set(names)) == len(names)
 
@@ -38,11 +43,14 @@ class TestEveryScenario:
         one = scenario(file)
         assert one.name == f"{file.parent.name}.{file.stem}"
         assert one.maps_to and one.parameters
+        assert all(name.startswith(PROTOCOLS) and not re.search(r"\d\.\d", name) for name in one.maps_to)
         assert file.read_text().startswith(catalogue.SCHEMA_HEADER)
         assert len(file.read_text().splitlines()) <= 45
 
     def test_fits_the_schema_for_editors(self, file: Path) -> None:
-        jsonschema.validate(scenario(file).source.tree, catalogue.json_schema())
+        tree = read_source(file).tree
+        for validator in (jsonschema.Draft202012Validator, jsonschema.Draft7Validator):
+            validator(catalogue.json_schema()).validate(tree)
 
 
 def test_generated_files_are_current() -> None:
@@ -50,11 +58,13 @@ def test_generated_files_are_current() -> None:
     assert (ROOT / catalogue.INDEX_FILE).read_text() == catalogue.index_text(ROOT), "run `drivewm scenario list --write`"
 
 
-def test_the_example_of_the_guide_can_be_drawn(tmp_path: Path) -> None:
-    (example,) = re.findall(r"^```yaml\n(.*?)^```", (ROOT / catalogue.INDEX_FILE).read_text(), re.M | re.S)
+def test_the_examples_of_the_guide_can_be_drawn(tmp_path: Path) -> None:
+    example, variant = re.findall(r"^```yaml\n(.*?)^```", (ROOT / catalogue.INDEX_FILE).read_text(), re.M | re.S)
     (tmp_path / "guide.yaml").write_text(example)
     scene = draw_scene(load_scenario(tmp_path / "guide.yaml"), 0, 0)
     assert scene.conditions_at(5.0).weather == "fog" and len(scene.start.agents.valid) >= 1
+    (tmp_path / "variant.yaml").write_text(variant)
+    assert draw_scene(load_scenario(tmp_path / "variant.yaml"), 0, 0).conditions_at(2.0).weather == "rain"
 
 
 def test_the_language_knows_every_road() -> None:
@@ -67,6 +77,20 @@ def test_the_schema_is_valid_and_refuses_what_the_reader_refuses() -> None:
     good = scenario(FILES[0]).source.tree
     for bad in ({**good, "wolrd": {}}, {**good, "end": {}}, {**good, "road": {"kind": "stright"}}, {**good, "end": {"after": 8}}):
         assert not jsonschema.Draft202012Validator(schema).is_valid(bad)
+
+
+def test_a_list_is_narrowed_by_family_mapping_and_tag() -> None:
+    everything = [scenario(file) for file in FILES]
+
+    def names(**wanted: str) -> list[str]:
+        return [one.name for one in catalogue.narrowed(everything, catalogue.Wanted(**wanted))]
+
+    assert len(names()) == len(FILES)
+    assert names(family="cut_in") == [one.name for one in everything if one.family == "cut_in"]
+    assert "cut_in.motorway" in names(mapping="r157 CUT-IN") and "calm.parked_row" not in names(mapping="cut-in")
+    assert set(names(tag="tunnel", family="calm")) == {"calm.tunnel"}
+    with pytest.raises(InputError, match="did you mean 'cut_in'"):
+        names(family="cutin")
 
 
 def test_a_folder_is_checked_file_by_file(tmp_path: Path) -> None:

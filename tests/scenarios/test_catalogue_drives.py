@@ -9,6 +9,7 @@ import pytest
 from shapely import Polygon, contains_xy, unary_union
 
 from drivewm.datatypes import EGO_SHAPE, Action, AgentClass, Array, Scene
+from drivewm.evaluation.selftest import idle_drive
 from drivewm.geometry import frenet_sd, point_at_s
 from drivewm.metrics.boxes import overlap
 from drivewm.scenarios import catalogue
@@ -71,7 +72,7 @@ class TestEveryDraw:
             assert len(set(agents.track_id.tolist())) == len(agents.track_id)
             starts = point_at_s(scene.scripts.path_xy[0], scene.scripts.start_s_m[0])[:2] if len(agents.valid) else None
             assert (
-                starts is None or np.hypot(*(starts - agents.xy_yaw_world[0, :2])) <= abs(scene.scripts.start_offset_m[0]) + 1e-6
+                starts is None or np.hypot(*(starts - agents.xy_yaw_world[0, :2])) <= abs(scene.scripts.start_offset_m[0]) + 1e-3
             )
 
     def test_is_a_danger_to_the_inattentive_only(self, file: Path) -> None:
@@ -81,7 +82,7 @@ class TestEveryDraw:
             if scene.family == "calm":
                 assert not np.isfinite(contact[0]), "keeping on must end well"
             else:
-                assert np.isfinite(contact[0]), "keeping speed along the route must end in a collision"
+                assert idle_drive([scene])[0][0], "keeping speed along the route must end in a collision or over a red light"
                 assert contact[0] > 2.0, "there must be time to see what happens"
             assert not np.isfinite(contact[1:]).all(), "braking in time must help"
             assert not tangled, "agents must not drive through each other"

@@ -1,4 +1,4 @@
-"""Facts about the ten road kinds: lanes connect, lie on paved ground, keep their distance and never depend on chance."""
+"""Facts about all road kinds: lanes connect, lie on paved ground, keep their distance and never depend on chance."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_oncoming_runs_against_the_ego(kind):
     ego, other = road.lane("main.0").centre_xy, road.lane("oncoming.0").centre_xy
     along, against = ego[1] - ego[0], other[-2] - other[-3]
     if kind != "curve":
-        assert along[0] > 0.99
+        assert along[0] > (0.96 if kind == "ramp" else 0.99)
         assert against[0] < -0.99
     else:
         assert along @ (other[1] - other[0]) < 0.2  # it comes round the bend
@@ -166,3 +166,29 @@ def test_signals_let_one_road_go_at_a_time():
 def test_an_unknown_kind_is_refused_with_a_suggestion():
     with pytest.raises(InputError, match="roundabout"):
         road_of("roundabuot")
+
+
+def test_the_ramp_is_the_merge_seen_from_the_right():
+    merge, ramp = road_of("merge", MOTORWAY), road_of("ramp", MOTORWAY)
+    assert np.array_equal(ramp.lane("main.0").centre_xy, merge.lane("from_right.0").centre_xy)
+    assert np.array_equal(ramp.lane("from_left.1").centre_xy, merge.lane("main.1").centre_xy)
+    assert ramp.lane("from_left.0").left == "from_left.1"
+    joined = lane_path(ramp, "main.0")
+    assert np.abs(frenet_sd(joined, ramp.lane("exit_straight.0").centre_xy[5:50])[:, 1]).max() < 0.05
+
+
+def test_two_vans_pass_each_other_on_the_narrow_road():
+    road = road_of("narrow", WIDE)
+    assert {lane.id for lane in road.lanes} == {"main.0", "oncoming.0"}
+    assert all(lane.width_m == 2.5 for lane in road.lanes)
+    assert not any(marking.kind == "dashed" for marking in road.markings)
+
+
+def test_a_tunnel_covers_its_bore_and_nothing_else():
+    road = road_of("tunnel", WIDE)
+    assert not road.covered(np.array([-1.0, 0.0])) and road.covered(np.array([1.0, 0.0]))
+    end = 2 * road.tunnel_xy_yaw[0, 0]
+    assert end == pytest.approx(road.tunnel_size_lwh_m[0, 0]) and not road.covered(np.array([end + 1.0, 0.0]))
+    bore = LineString([(0, 0), (end, 0)]).buffer(1.0)
+    assert all(Point(x, y).distance(bore) > 10.0 for x, y, _ in road.building_xy_yaw)
+    assert not road_of("straight").covered(np.zeros(2))

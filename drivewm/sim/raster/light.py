@@ -60,6 +60,7 @@ _TINT = {
     Light.DUSK: _rgb(1.04, 0.92, 1.04),
     Light.NIGHT: _rgb(0.9, 0.95, 1.2),
 }
+_LAMP_LIGHT = _rgb(0.40, 0.36, 0.29)
 # weather: sky, share of sun left, share of ambient left, haze distance
 _BY_WEATHER = {
     Weather.RAIN: (_rgb(146, 154, 164), 0.06, 1.06, 150.0),
@@ -89,6 +90,22 @@ def illumination(conditions: Conditions) -> Illumination:
         lights_on=base.lights_on or weather in (Weather.RAIN, Weather.FOG),
         wet=0.55 if weather is Weather.RAIN else 0.0,
         snow=weather is Weather.SNOW,
+    )
+
+
+def underground(outside: Illumination) -> Illumination:
+    """The light of a tunnel's lamps; what is seen of the sky through its mouth stays as it is outside."""
+    return replace(
+        _BY_LIGHT[Light.NIGHT],
+        ambient=_LAMP_LIGHT,
+        sun=_rgb(0.0, 0.0, 0.0),
+        sky_top=outside.sky_top,
+        sky_low=outside.sky_low,
+        sun_glow=outside.sun_glow,
+        haze_m=400.0,
+        haze_rgb=_rgb(40, 36, 30),
+        head_lamp=0.6,
+        shadow=0.0,
     )
 
 

@@ -11,6 +11,7 @@ from drivewm.sim.raster.faces import Faces, joined_faces
 from drivewm.sim.raster.ground import Ground, ground_of
 from drivewm.sim.raster.scenery import RANGE_M, Trees, building_faces, tree_faces, trees_of
 from drivewm.sim.raster.signals import Signals, signal_faces, signals_of
+from drivewm.sim.raster.tunnels import tunnel_faces
 
 _REMEMBERED = 256
 _prepared: OrderedDict[int, tuple[RoadMap, Place]] = OrderedDict()
@@ -20,7 +21,7 @@ _prepared: OrderedDict[int, tuple[RoadMap, Place]] = OrderedDict()
 class Place:
     road: RoadMap
     ground: Ground
-    buildings: Faces  # world frame
+    buildings: Faces  # and tunnels; world frame
     trees: Trees
     signals: Signals | None
 
@@ -40,7 +41,8 @@ def place_of(road: RoadMap) -> Place:
     """The prepared place of a map; remembered for the maps used last."""
     entry = _prepared.get(id(road))
     if entry is None:
-        entry = (road, Place(road, ground_of(road), building_faces(road), trees_of(road), signals_of(road)))
+        built = joined_faces([building_faces(road), tunnel_faces(road)])
+        entry = (road, Place(road, ground_of(road), built, trees_of(road), signals_of(road)))
         _prepared[id(road)] = entry  # keeps the map alive, so that its id stays its own
         if len(_prepared) > _REMEMBERED:
             _prepared.popitem(last=False)

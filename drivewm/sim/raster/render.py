@@ -8,7 +8,7 @@ import numpy as np
 
 from drivewm.datatypes import Array, CameraRig, Conditions, RoadMap, WorldState
 from drivewm.sim.raster.ground import SURFACE_LABEL, SURFACES
-from drivewm.sim.raster.light import illumination
+from drivewm.sim.raster.light import illumination, underground
 from drivewm.sim.raster.optics import prepare
 from drivewm.sim.raster.painter import depth_of, paint
 from drivewm.sim.raster.place import place_of
@@ -31,12 +31,15 @@ class Frame:
 def render(road: RoadMap, state: WorldState, conditions: Conditions, rig: CameraRig, seed: int) -> Frame:
     """What the rig sees of a state without leading axes; a function of its arguments alone (``seed`` moves drops and flakes)."""
     optics, light, place = prepare(rig, OVERSAMPLING), illumination(conditions), place_of(road)
+    covered = road.covered(state.ego_xy_yaw_world[:2])
+    light = underground(light) if covered else light
     faces = place.faces(state, plain=False, lights_on=light.lights_on)
     painted = paint(place.ground, faces, optics, state.ego_xy_yaw_world)
     depth, at, row = depth_of(painted, optics)
     samples = Samples(optics, painted, faces, depth, at, row)
     images = shaded(samples, road, state, conditions, light)
-    particles(images, conditions, light, float(state.t_s), seed)
+    if not covered:
+        particles(images, conditions, light, float(state.t_s), seed)
     pictures = np.clip(images + 0.5, 0.0, 255.0).astype(np.uint8)
     for view, name in enumerate(rig.names):
         if name in conditions.lost_cameras:
