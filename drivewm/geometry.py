@@ -73,7 +73,10 @@ def boxes_overlap(corners_a: ArrayLike, corners_b: ArrayLike) -> NDArray[np.bool
 def polyline_s_m(xy: ArrayLike) -> Array:
     """Arc length [P] at each vertex of a polyline [P, 2]."""
     xy = np.asarray(xy, np.float64)
-    return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+    step = xy[1:] - xy[:-1]
+    out = np.zeros(len(xy))
+    np.cumsum(np.hypot(step[:, 0], step[:, 1]), out=out[1:])
+    return out
 
 
 def point_at_s(xy: ArrayLike, s_m: ArrayLike) -> Array:
@@ -110,3 +113,12 @@ def resample_polyline(xy: ArrayLike, spacing_m: float) -> Array:
     """The polyline [P, 2] with vertices every ``spacing_m`` (the last interval may be shorter)."""
     s = polyline_s_m(xy)
     return point_at_s(xy, np.append(np.arange(0.0, s[-1], spacing_m), s[-1]))[:, :2]
+
+
+def first_metres(xy: ArrayLike, count: int) -> Array:
+    """The first ``count`` vertices of a polyline [P, 2] whose vertices are 1 m apart; straight on beyond its end."""
+    xy = np.asarray(xy, np.float64)
+    if count <= len(xy):
+        return xy[:count]
+    beyond = np.arange(1, count - len(xy) + 1)[:, None]
+    return np.concatenate([xy, xy[-1] + beyond * (xy[-1] - xy[-2])])
