@@ -29,6 +29,7 @@ from drivewm.datatypes import (
 )
 from drivewm.geometry import box_corners_xy, boxes_overlap, first_metres, point_at_s, wrap_angle_rad
 from drivewm.scenarios.bystanders import bystander_rows
+from drivewm.scenarios.demands import with_values
 from drivewm.scenarios.distributions import Choice, Distribution
 from drivewm.scenarios.language import Scenario, draw_parameters, first_broken, resolve
 from drivewm.scenarios.placement import Row, rows_of
@@ -191,6 +192,7 @@ def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[st
         seed=seed,
         condition_changes=changes,
         parameters={name: value.value if isinstance(value, Quantity) else str(value) for name, value in values.items()},
+        demands=tuple(with_values(text, values) for text in scenario.demands),
     )
 
 
