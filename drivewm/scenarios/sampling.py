@@ -175,7 +175,7 @@ def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[st
         ego_xy_yaw_world=pose,
         ego_speed_mps=np.array(document.ego.speed),
         ego_accel_mps2=zero,
-        ego_curvature_1pm=np.array(_curvature_1pm(stage)),
+        ego_curvature_1pm=np.array(stage.ego_curvature_1pm),
         agents=_agents(rows, rng),
         signal=np.array([signal.state_at(0.0) for signal in stage.road.signals], np.int8).reshape(-1),
     )
@@ -194,11 +194,6 @@ def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[st
         parameters={name: value.value if isinstance(value, Quantity) else str(value) for name, value in values.items()},
         demands=tuple(with_values(text, values) for text in scenario.demands),
     )
-
-
-def _curvature_1pm(stage: Stage) -> float:
-    before, after = point_at_s(stage.route_xy, stage.ego_s_m + np.array([-1.0, 1.0]))[:, 2]
-    return float(wrap_angle_rad(after - before)) / 2.0
 
 
 def _conditions(

@@ -13,7 +13,7 @@ from shapely import LineString, distance, points
 
 from drivewm.datatypes import EGO_SHAPE, Array, Lane, RoadMap, Signal
 from drivewm.errors import did_you_mean
-from drivewm.geometry import frenet_sd, point_at_s
+from drivewm.geometry import frenet_sd, point_at_s, wrap_angle_rad
 from drivewm.scenarios.roads import SURROUNDINGS, RoadOptions, known_road, lane_path_on
 from drivewm.scenarios.schema import Actor, Document, SignalPlan
 from drivewm.scenarios.source import Path_, Source
@@ -54,9 +54,18 @@ class Stage:
         return self.document.ego.speed
 
     @cached_property
+    def _around_ego(self) -> Array:
+        return point_at_s(self.route_xy, self.ego_s_m + np.array([-1.0, 0.0, 1.0]))
+
+    @property
     def ego_xy_yaw(self) -> Array:
         """Rear axle [3] at t = 0, world."""
-        return point_at_s(self.route_xy, self.ego_s_m)
+        return self._around_ego[1]
+
+    @property
+    def ego_curvature_1pm(self) -> float:
+        """Of the route where the ego starts."""
+        return float(wrap_angle_rad(self._around_ego[2, 2] - self._around_ego[0, 2])) / 2.0
 
     @property
     def centre_s_m(self) -> float:
