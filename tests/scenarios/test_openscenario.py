@@ -18,6 +18,7 @@ from drivewm.scenarios.openscenario.positions import stepped_lane
 from drivewm.scenarios.openscenario.table import import_all, scenario_files, write_table
 from drivewm.sim.engine import Engine
 
+MUTATIONS = int(os.environ.get("DRIVEWM_MUTATIONS", "1000"))
 SAMPLES = Path(os.environ.get("DRIVEWM_SAMPLES", Path(__file__).parents[3] / "shared" / "data")) / "openscenario"
 
 ROAD = """<OpenDRIVE><header revMajor="1" revMinor="7"/><road id="0" length="2000" junction="-1"><type s="0" type="motorway"/>
@@ -242,22 +243,23 @@ def mutated(text: str, rng: np.random.Generator) -> str:
     return text
 
 
-def test_broken_files_are_one_sentence(tmp_path: Path) -> None:
-    """A few hundred broken files: each loads or raises InputError, within seconds."""
+@pytest.mark.parametrize("chunk", range(2))
+def test_broken_files_are_one_sentence(tmp_path: Path, chunk: int) -> None:
+    """Each of a thousand broken files is drawn or raises InputError, within seconds."""
     original = written(
         tmp_path, event("e", LANE_CHANGE, NEAR) + event("f", SPEED.format(shape="linear", value=5, dim="rate", speed=0), AT_2_S)
     )
-    text, rng, refused = original.read_text(), np.random.default_rng(5), 0
-    for _ in range(250):
+    text, rng, refused = original.read_text(), np.random.default_rng([5, chunk]), 0
+    for _ in range(MUTATIONS // 2):
         original.write_text(mutated(text, rng))
         begin = time.process_time()
         try:
-            load_openscenario(original)
+            draw_imported(load_openscenario(original), 0, 0)
         except InputError as error:
             refused += 1
             assert "\n" not in str(error) and ".xo" in str(error)
         assert time.process_time() - begin < 5.0
-    assert 60 < refused < 240
+    assert 0.2 * MUTATIONS < 2 * refused < 0.95 * MUTATIONS
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"no sample files at {SAMPLES}")
