@@ -30,7 +30,7 @@ def scenario_files(arguments: list[str]) -> list[Path]:
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            found = find(path)
+            found = find(path) or sorted(path.rglob("*.xosc"))
             if not found:
                 raise InputError("holds no scenario", file=path)
             out += found
