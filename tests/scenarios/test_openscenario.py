@@ -162,6 +162,14 @@ def test_weather_and_night_are_read(tmp_path: Path) -> None:
     assert (conditions.weather, conditions.light) == (Weather.RAIN, Light.NIGHT)
 
 
+def test_names_may_be_put_together_and_parameters_declared_with_a_dollar(tmp_path: Path) -> None:
+    """Both stand in public files: an event called "${$v + brake}", and a declaration of "$rate" beside uses of $rate."""
+    brake = SPEED.format(shape="linear", value="$rate", dim="rate", speed=0)
+    rate = '<ParameterDeclaration name="$rate" parameterType="double" value="4"/>'
+    scene = scene_of(written(tmp_path, event("${$v + brake}", brake, AT_2_S), parameters=rate))
+    assert scene.scripts.manoeuvre_rate[0, 0] == pytest.approx(4.0) and scene.scripts.manoeuvre_value[0, 0] == 0.0
+
+
 def test_what_has_no_effect_is_listed_with_its_line(tmp_path: Path) -> None:
     path = written(tmp_path, event("e", "\n<VisibilityAction graphics='true' traffic='true' sensors='false'/>", AT_2_S))
     line = next(i for i, text in enumerate(path.read_text().splitlines(), 1) if "VisibilityAction" in text)
