@@ -25,15 +25,14 @@ def scenario_files(arguments: list[str]) -> list[Path]:
     from drivewm.config import content_folder
     from drivewm.errors import InputError, did_you_mean
     from drivewm.scenarios.catalogue import find
+    from drivewm.scenarios.openscenario.table import is_catalog
+    from drivewm.scenarios.openscenario.table import scenario_files as openscenario_files
 
     out: list[Path] = []
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            found = find(path) or sorted(path.rglob("*.xosc"))
-            if not found:
-                raise InputError("holds no scenario", file=path)
-            out += found
+            out += find(path) or [file for file in openscenario_files([path]) if not is_catalog(file)]
         elif path.suffix in (".yaml", ".yml", ".xosc"):
             if not path.is_file():
                 raise InputError("does not exist", file=path)

@@ -82,6 +82,10 @@ def scenario_from(source: Source) -> Scenario:
         sha8=hashlib.sha256(content).hexdigest()[:8],
         source=source,
     )
+    # A few concrete documents show whether every word and unit is right.
+    rng = np.random.default_rng(0)
+    for _ in range(TRIALS if parameters else 1):
+        resolve(scenario, draw_parameters(scenario, rng))
     used = set(references(json.dumps(source.tree)))
     for parameter in parameters:
         if parameter not in used:
@@ -89,10 +93,6 @@ def scenario_from(source: Source) -> Scenario:
             if source.file_of(("vary", parameter)) != source.file:
                 hint = f"write '{parameter}:' under vary to take it away, or give it the one value that you want there"
             raise source.error(f"parameter ${parameter} is never used", ("vary", parameter), hint)
-    # A few concrete documents show whether every word and unit is right.
-    rng = np.random.default_rng(0)
-    for _ in range(TRIALS if parameters else 1):
-        resolve(scenario, draw_parameters(scenario, rng))
     return scenario
 
 

@@ -144,7 +144,7 @@ def _parsed(text: str) -> _Expression:
     try:
         tree = ast.parse(replaced.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise QuantityError(f"{text!r} is not an expression", _unit_hint(text)) from None
+        raise QuantityError(f"{text!r} is not an expression", unit_hint(text)) from None
     return _Expression(_Compiler(literals, text).of(tree.body), tuple(dict.fromkeys(references(text))))
 
 
@@ -164,11 +164,12 @@ def quantity(text: Any, dimension: Dimension, parameters: Mapping[str, Value] | 
     name, example = KINDS[dimension]
     if isinstance(value, Quantity) and value.dimension == NUMBER:
         raise QuantityError(f"{str(text)!r} has no unit, {name} is needed", f"for example {example}")
-    hint = _unit_hint(text) if isinstance(text, str) and isinstance(value, str) else None
+    hint = unit_hint(text) if isinstance(text, str) and isinstance(value, str) else None
     raise QuantityError(f"{str(text)!r} is {kind_of(value)}, {name} is needed", hint or f"for example {example}")
 
 
-def _unit_hint(text: str) -> str | None:
+def unit_hint(text: str) -> str | None:
+    """What the author may have meant by the first unknown unit in a text; None when all are known."""
     for unit in _STRAY_UNIT.findall(text):
         if unit not in UNITS:
             return f"unknown unit {unit!r}, {did_you_mean(unit, list(UNITS)) or 'known units: ' + ', '.join(UNITS)}"
@@ -222,7 +223,7 @@ class _Compiler:
         if isinstance(node, ast.Compare):
             sides, orders = [self.of(part) for part in (node.left, *node.comparators)], [self.order(op) for op in node.ops]
             return lambda known: self.compared(orders, [side(known) for side in sides])
-        raise QuantityError(f"{self.text!r} is not an expression", _unit_hint(self.text))
+        raise QuantityError(f"{self.text!r} is not an expression", unit_hint(self.text))
 
     def name(self, name: str) -> _Calculation:
         if name in self.literals:
@@ -234,7 +235,7 @@ class _Compiler:
 
     def number(self, value: Value) -> Quantity:
         if not isinstance(value, Quantity):
-            hint = _unit_hint(self.text) or "parameters are written $name"
+            hint = unit_hint(self.text) or "parameters are written $name"
             raise QuantityError(f"{self.text!r} calculates with {kind_of(value)}", hint)
         return value
 
@@ -250,7 +251,7 @@ class _Compiler:
             return _times
         if isinstance(op, ast.Div):
             return self.ratio
-        raise QuantityError(f"{self.text!r} is not an expression", _unit_hint(self.text) or "the arithmetic signs are + - * /")
+        raise QuantityError(f"{self.text!r} is not an expression", unit_hint(self.text) or "the arithmetic signs are + - * /")
 
     def sum(self, sign: float, a: Quantity, b: Quantity) -> Quantity:
         if a.dimension != b.dimension:
