@@ -85,11 +85,14 @@ def point_at_s(xy: ArrayLike, s_m: ArrayLike) -> Array:
     """Poses [..., 3] at arc lengths ``s_m`` [...] of a polyline [P, 2]; straight on beyond both ends."""
     xy, s_m = np.asarray(xy, np.float64), np.asarray(s_m, np.float64)
     s = polyline_s_m(xy)
-    i = np.clip(np.searchsorted(s, s_m, side="right") - 1, 0, len(xy) - 2)
-    step = xy[i + 1] - xy[i]
-    unit = step / np.maximum(np.hypot(step[..., 0], step[..., 1]), 1e-9)[..., None]
-    point = xy[i] + unit * (s_m - s[i])[..., None]
-    return np.concatenate([point, np.arctan2(unit[..., 1], unit[..., 0])[..., None]], axis=-1)
+    i = np.minimum(np.maximum(np.searchsorted(s, s_m, side="right") - 1, 0), len(xy) - 2)
+    start = xy[i]
+    step = xy[i + 1] - start
+    share = (s_m - s[i]) / np.maximum(np.hypot(step[..., 0], step[..., 1]), 1e-9)
+    out = np.empty((*s_m.shape, 3))
+    out[..., :2] = start + step * share[..., None]
+    out[..., 2] = np.arctan2(step[..., 1], step[..., 0])
+    return out
 
 
 def frenet_sd(xy: ArrayLike, points_xy: ArrayLike) -> Array:
@@ -105,11 +108,15 @@ def frenet_sd(xy: ArrayLike, points_xy: ArrayLike) -> Array:
     low[0] = -np.inf
     high = length.copy()
     high[-1] = np.inf
-    clipped = np.clip(along, low, high)
-    nearest = np.argmin(((delta - clipped[..., None] * unit) ** 2).sum(-1), axis=-1)[..., None]
-    s = np.take_along_axis(clipped, nearest, -1)[..., 0] + begin[nearest[..., 0]]
-    cross = unit[:, 0] * delta[..., 1] - unit[:, 1] * delta[..., 0]
-    return np.stack([s, np.take_along_axis(cross, nearest, -1)[..., 0]], axis=-1)
+    clipped = np.minimum(np.maximum(along, low), high)
+    away = delta - clipped[..., None] * unit
+    nearest = np.argmin(np.einsum("...pc,...pc->...p", away, away), axis=-1)
+    along_m = np.take_along_axis(clipped, nearest[..., None], -1)[..., 0]
+    aside, ahead = np.take_along_axis(delta, nearest[..., None, None], -2)[..., 0, :], unit[nearest]
+    out = np.empty((*nearest.shape, 2))
+    out[..., 0] = along_m + begin[nearest]
+    out[..., 1] = ahead[..., 0] * aside[..., 1] - ahead[..., 1] * aside[..., 0]
+    return out
 
 
 def resample_polyline(xy: ArrayLike, spacing_m: float) -> Array:
