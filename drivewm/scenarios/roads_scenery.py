@@ -41,6 +41,7 @@ def furnish(plan: Plan, options: RoadOptions, rng: np.random.Generator) -> RoadM
         tree_xy_height=_trees(plan, unary_union([paved, *bores]), buildings, options, rng),
         tunnel_xy_yaw=tunnels[:, :3],
         tunnel_size_lwh_m=tunnels[:, 3:],
+        height_xz_m=plan.height_xz_m,
     )
 
 
