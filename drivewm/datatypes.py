@@ -333,6 +333,7 @@ class Scene:
     dt_s: float = 0.1
     condition_changes: tuple[tuple[float, Conditions], ...] = ()  # (from t_s, conditions), ascending
     parameters: dict[str, float | str] = field(default_factory=dict)  # what was drawn, for coverage
+    demands: tuple[str, ...] = ()  # what the author asks of the drive, as comparisons of its measures: "$min_gap > 2 m"
 
     def conditions_at(self, t_s: float) -> Conditions:
         current = self.conditions

@@ -60,20 +60,25 @@ def box_corners_xy(xy_yaw: ArrayLike, size_lw_m: ArrayLike) -> Array:
 def boxes_overlap(corners_a: ArrayLike, corners_b: ArrayLike) -> NDArray[np.bool_]:
     """Whether convex quadrilaterals [..., 4, 2] overlap, by the separating-axis theorem; touching edges do not."""
     a, b = np.asarray(corners_a, np.float64), np.asarray(corners_b, np.float64)
-    separated = np.zeros(np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), bool)
-    for box in (a, b):
-        for i in range(2):
-            edge = box[..., i + 1, :] - box[..., i, :]
-            axis = np.stack([-edge[..., 1], edge[..., 0]], axis=-1)
-            pa, pb = np.einsum("...pc,...c->...p", a, axis), np.einsum("...pc,...c->...p", b, axis)
-            separated |= (pa.max(-1) <= pb.min(-1)) | (pb.max(-1) <= pa.min(-1))
-    return np.asarray(~separated)
+    apart = _projections_part(a, b, a) | _projections_part(a, b, b)
+    return np.asarray(~apart)
+
+
+def _projections_part(a: Array, b: Array, box: Array) -> NDArray[np.bool_]:
+    """Whether a line along one of the first two edges' normals of ``box`` [..., 4, 2] parts ``a`` from ``b``."""
+    edge = box[..., 1:3, :] - box[..., 0:2, :]
+    normal = edge[..., ::-1] * np.array([-1.0, 1.0])
+    pa, pb = a @ normal.swapaxes(-1, -2), b @ normal.swapaxes(-1, -2)
+    return np.asarray(((pa.max(-2) <= pb.min(-2)) | (pb.max(-2) <= pa.min(-2))).any(-1))
 
 
 def polyline_s_m(xy: ArrayLike) -> Array:
     """Arc length [P] at each vertex of a polyline [P, 2]."""
     xy = np.asarray(xy, np.float64)
-    return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+    step = xy[1:] - xy[:-1]
+    out = np.zeros(len(xy))
+    np.cumsum(np.hypot(step[:, 0], step[:, 1]), out=out[1:])
+    return out
 
 
 def point_at_s(xy: ArrayLike, s_m: ArrayLike) -> Array:
@@ -90,8 +95,9 @@ def point_at_s(xy: ArrayLike, s_m: ArrayLike) -> Array:
 def frenet_sd(xy: ArrayLike, points_xy: ArrayLike) -> Array:
     """Arc length and left-positive offset [..., 2] of points [..., 2] with respect to a polyline [P, 2]; ends extend."""
     xy, points = np.asarray(xy, np.float64), np.asarray(points_xy, np.float64)
-    start, step = xy[:-1], np.diff(xy, axis=0)
+    start, step = xy[:-1], xy[1:] - xy[:-1]
     length = np.maximum(np.hypot(step[:, 0], step[:, 1]), 1e-9)
+    begin = np.cumsum(length) - length
     unit = step / length[:, None]
     delta = points[..., None, :] - start
     along = np.einsum("...pc,pc->...p", delta, unit)
@@ -101,7 +107,7 @@ def frenet_sd(xy: ArrayLike, points_xy: ArrayLike) -> Array:
     high[-1] = np.inf
     clipped = np.clip(along, low, high)
     nearest = np.argmin(((delta - clipped[..., None] * unit) ** 2).sum(-1), axis=-1)[..., None]
-    s = np.take_along_axis(clipped, nearest, -1)[..., 0] + polyline_s_m(xy)[nearest[..., 0]]
+    s = np.take_along_axis(clipped, nearest, -1)[..., 0] + begin[nearest[..., 0]]
     cross = unit[:, 0] * delta[..., 1] - unit[:, 1] * delta[..., 0]
     return np.stack([s, np.take_along_axis(cross, nearest, -1)[..., 0]], axis=-1)
 
@@ -131,3 +137,12 @@ def resample_polyline(xy: ArrayLike, spacing_m: float) -> Array:
     """The polyline [P, 2] with vertices every ``spacing_m`` (the last interval may be shorter)."""
     s = polyline_s_m(xy)
     return point_at_s(xy, np.append(np.arange(0.0, s[-1], spacing_m), s[-1]))[:, :2]
+
+
+def first_metres(xy: ArrayLike, count: int) -> Array:
+    """The first ``count`` vertices of a polyline [P, 2] whose vertices are 1 m apart; straight on beyond its end."""
+    xy = np.asarray(xy, np.float64)
+    if count <= len(xy):
+        return xy[:count]
+    beyond = np.arange(1, count - len(xy) + 1)[:, None]
+    return np.concatenate([xy, xy[-1] + beyond * (xy[-1] - xy[-2])])

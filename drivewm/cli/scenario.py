@@ -30,7 +30,7 @@ def scenario_files(arguments: list[str]) -> list[Path]:
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            found = find(path)
+            found = find(path) or sorted(path.rglob("*.xosc"))
             if not found:
                 raise InputError("holds no scenario", file=path)
             out += found
@@ -184,6 +184,7 @@ def preview(
     scenarios: Scenarios,
     index: Annotated[int, typer.Option("--draw", help="Which draw.", min=0)] = 0,
     driver: Annotated[str, typer.Option(help="expert, or constant_velocity to see the conflict unsolved.")] = "expert",
+    gif: Annotated[bool, typer.Option("--gif", help="An animated GIF instead of a video.")] = False,
     seed: Seed = 0,
     out: Out = None,
     as_json: Json = False,
@@ -198,10 +199,31 @@ def preview(
     with progress("filming", as_json) as report:
         for done, file in enumerate(files, start=1):
             scenario = open_scenario(file)
-            shown = film(draw_one(scenario, index, seed), folder / f"{scenario.name}-{index}.mp4", driver=driver, seed=seed)
+            shown = film(
+                draw_one(scenario, index, seed),
+                folder / f"{scenario.name}-{index}{'.gif' if gif else '.mp4'}",
+                driver=driver,
+                seed=seed,
+            )
             made.append({"film": shown.film, "strip": shown.strip, "score": shown.case.score.total})
             report(done, len(files), scenario.name)
     finish(as_json, {"films": made}, *(str(entry["film"]) for entry in made))
+
+
+@app.command()
+def gallery(
+    folder: Annotated[Path | None, typer.Argument(help="Folder of scenarios; by default the workspace's.")] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """A picture of each family, gallery.jpg beside its files: the moment that each scenario is about."""
+    from drivewm.config import content_folder
+    from drivewm.evaluation.gallery import write_galleries
+
+    root = content_folder("scenarios") if folder is None else folder
+    with progress("filming", as_json) as report:
+        written = list(write_galleries(root, seed, report))
+    finish(as_json, {"written": written}, *(str(path) for path in written))
 
 
 @app.command("import")

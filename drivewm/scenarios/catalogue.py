@@ -21,7 +21,7 @@ from drivewm.scenarios.schema import Document, Measure, Part
 from drivewm.store import write_text
 
 _OF_VARIANT = "OfVariant"
-SCHEMA_FILE, INDEX_FILE = "scenario.schema.json", "README.md"
+SCHEMA_FILE, INDEX_FILE, GALLERY_FILE = "scenario.schema.json", "README.md", "gallery.jpg"
 SCHEMA_HEADER = "# yaml-language-server: $schema=../scenario.schema.json\n"
 INDEX_BEGIN, INDEX_END = "<!-- index: begin (generated) -->", "<!-- index: end -->"
 _BLANK_INDEX = f"# Scenarios\n\n{INDEX_BEGIN}\n{INDEX_END}\n"
@@ -180,7 +180,9 @@ def _table(root: Path) -> str:
     count = sum(map(len, families.values()))
     lines = [f"\n{count} scenarios in {len(families)} families.\n"]
     for family, members in sorted(families.items()):
-        lines += [f"\n### {family}\n", "| scenario | what happens | what varies | public names |", "|---|---|---|---|"]
+        gallery = members[0][0].parent / GALLERY_FILE
+        shown = [f"![{family}]({gallery.relative_to(root).as_posix()})\n"] if gallery.is_file() else []
+        lines += [f"\n### {family}\n", *shown, "| scenario | what happens | what varies | public names |", "|---|---|---|---|"]
         for file, one in members:
             link = f"[{one.name.partition('.')[2]}]({file.relative_to(root).as_posix()})"
             varied = "; ".join(f"{name}: {_words(str(chance))}" for name, chance in one.parameters.items())

@@ -14,13 +14,14 @@ import numpy as np
 from pydantic import ValidationError
 
 from drivewm.errors import InputError, did_you_mean
+from drivewm.scenarios.demands import MEASURES, example_values
 from drivewm.scenarios.distributions import Distribution, distribution
 from drivewm.scenarios.inheritance import with_bases
 from drivewm.scenarios.quantities import NUMBER, Quantity, QuantityError, Value, evaluate, kind_of, references
 from drivewm.scenarios.schema import Document
 from drivewm.scenarios.source import Path_, Source, read_source
 
-_LITERAL_KEYS = ("name", "about", "family", "maps_to", "tags", "vary", "where")  # taken as written, not resolved
+_LITERAL_KEYS = ("name", "about", "family", "maps_to", "tags", "vary", "where", "score")  # taken as written, not resolved
 _PLAIN_WORDS = {
     "a valid tuple": "a list",
     "a valid string": "a text",
@@ -45,6 +46,7 @@ class Scenario:
     maps_to: tuple[str, ...]
     parameters: Mapping[str, Distribution]
     constraints: tuple[str, ...]
+    demands: tuple[str, ...]  # what the drive must keep to
     sha8: str  # of the content, so that comments and layout do not change it
     source: Source
     tags: tuple[str, ...] = ()
@@ -75,7 +77,8 @@ def scenario_from(source: Source) -> Scenario:
         tags=_texts(source, "tags"),
         origin=heritage.origin,
         parameters=parameters,
-        constraints=_constraints(source, parameters),
+        constraints=_comparisons(source, "where", _middle(parameters)),
+        demands=_comparisons(source, "score", _with_measures(source, _middle(parameters))),
         sha8=hashlib.sha256(content).hexdigest()[:8],
         source=source,
     )
@@ -158,21 +161,32 @@ def _parameters(source: Source) -> dict[str, Distribution]:
     return out
 
 
-def _constraints(source: Source, parameters: Mapping[str, Distribution]) -> tuple[str, ...]:
-    where = source.tree.get("where") or []
-    if not isinstance(where, list):
-        raise source.error("'where' holds a list", ("where",), "start each constraint with '- '")
-    middle = {name: chance.at(0.5) for name, chance in parameters.items()}
-    for index, text in enumerate(where):
+def _middle(parameters: Mapping[str, Distribution]) -> dict[str, Value]:
+    return {name: chance.at(0.5) for name, chance in parameters.items()}
+
+
+def _with_measures(source: Source, values: Mapping[str, Value]) -> dict[str, Value]:
+    for name in values if source.tree.get("score") else ():
+        if name in MEASURES:
+            raise source.error(f"${name} is {MEASURES[name][1]}, measured in every drive", ("vary", name), "choose another name")
+    return {**values, **example_values()}
+
+
+def _comparisons(source: Source, key: str, known: Mapping[str, Value]) -> tuple[str, ...]:
+    """The texts of a list of comparisons, each tried out once."""
+    texts = source.tree.get(key) or []
+    if not isinstance(texts, list):
+        raise source.error(f"'{key}' holds a list", (key,), "start each comparison with '- '")
+    for index, text in enumerate(texts):
         try:
             if not isinstance(text, str):
                 raise QuantityError(f"{text!r} is not a comparison", "for example $gap > 0.5 s * $speed")
-            value = evaluate(text, middle)
+            value = evaluate(text, known)
         except QuantityError as error:
-            raise source.error(error.reason, ("where", index), error.hint) from None
+            raise source.error(error.reason, (key, index), error.hint) from None
         if not isinstance(value, bool):
-            raise source.error(f"{text!r} is {kind_of(value)}, not a comparison", ("where", index), "for example $gap > 10 m")
-    return tuple(where)
+            raise source.error(f"{text!r} is {kind_of(value)}, not a comparison", (key, index), "for example $gap > 10 m")
+    return tuple(texts)
 
 
 def _resolved(raw: Any, values: Mapping[str, Value], place: Path_, source: Source) -> Any:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
-from shapely import LineString, Point, Polygon, intersects
+from shapely import LineString, distance, intersects, points, polygons, unary_union
 
 from drivewm.datatypes import (
     EGO_SHAPE,
@@ -27,8 +27,9 @@ from drivewm.datatypes import (
     TriggerKind,
     WorldState,
 )
-from drivewm.geometry import box_corners_xy, boxes_overlap, point_at_s, wrap_angle_rad
+from drivewm.geometry import box_corners_xy, boxes_overlap, first_metres, point_at_s, wrap_angle_rad
 from drivewm.scenarios.bystanders import bystander_rows
+from drivewm.scenarios.demands import with_values
 from drivewm.scenarios.distributions import Choice, Distribution
 from drivewm.scenarios.language import Scenario, draw_parameters, first_broken, resolve
 from drivewm.scenarios.placement import Row, rows_of
@@ -40,6 +41,7 @@ PLACINGS = 40  # draws of the parameters before a scenario is called impossible
 LOOK_AHEAD_M = 120.0  # route beyond what is driven at the speed limit
 TRACK_IDS = 10_000
 TENTHS = 10
+TRUNK_M = 0.5  # around the middle of a tree
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def _placed(
 
 
 def _ego_corners(stage: Stage) -> Array:
-    centre = EGO_SHAPE.centre_xy_yaw(point_at_s(stage.route_xy, stage.ego_s_m))
+    centre = EGO_SHAPE.centre_xy_yaw(stage.ego_xy_yaw)
     return box_corners_xy(centre, np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m]))
 
 
@@ -149,10 +151,9 @@ def _cleared(road: RoadMap, rows: list[Row], horizon_s: float) -> RoadMap:
             ways.append(LineString(point_at_s(row.path_xy, reach)[:, :2]).buffer(row.size_lwh_m[1] / 2 + 0.8))
     if not ways:
         return road
-    footprints = [Polygon(box) for box in box_corners_xy(road.building_xy_yaw, road.building_size_lwh_m[:, :2])]
-    trunks = [Point(xy).buffer(0.5) for xy in road.tree_xy_height[:, :2]]
-    building = [not intersects(shape, ways).any() for shape in footprints]
-    tree = [not intersects(shape, ways).any() for shape in trunks]
+    kept_free = unary_union(ways)
+    building = ~intersects(kept_free, polygons(box_corners_xy(road.building_xy_yaw, road.building_size_lwh_m[:, :2])))
+    tree = distance(kept_free, points(road.tree_xy_height[:, :2])) > TRUNK_M
     return replace(
         road,
         building_xy_yaw=road.building_xy_yaw[building],
@@ -164,7 +165,7 @@ def _cleared(road: RoadMap, rows: list[Row], horizon_s: float) -> RoadMap:
 def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[str, Value], draw: str, seed: int) -> Scene:
     document = stage.document
     horizon = document.end.after
-    pose = point_at_s(stage.route_xy, stage.ego_s_m)
+    pose = stage.ego_xy_yaw
     rng = np.random.default_rng(seed)
     conditions, changes = _conditions(document, float(pose[2]), rng)
     reach = stage.ego_s_m + max(document.ego.speed, 1.2 * document.road.speed_limit) * horizon + LOOK_AHEAD_M
@@ -174,7 +175,7 @@ def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[st
         ego_xy_yaw_world=pose,
         ego_speed_mps=np.array(document.ego.speed),
         ego_accel_mps2=zero,
-        ego_curvature_1pm=np.array(_curvature_1pm(stage)),
+        ego_curvature_1pm=np.array(stage.ego_curvature_1pm),
         agents=_agents(rows, rng),
         signal=np.array([signal.state_at(0.0) for signal in stage.road.signals], np.int8).reshape(-1),
     )
@@ -185,18 +186,14 @@ def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[st
         start=start,
         scripts=_scripts(rows, horizon),
         conditions=conditions,
-        route_xy=point_at_s(stage.route_xy, np.arange(0.0, reach, 1.0))[:, :2],
+        route_xy=first_metres(stage.route_xy, int(np.ceil(reach))),
         speed_limit_mps=document.road.speed_limit,
         horizon_s=horizon,
         seed=seed,
         condition_changes=changes,
         parameters={name: value.value if isinstance(value, Quantity) else str(value) for name, value in values.items()},
+        demands=tuple(with_values(text, values) for text in scenario.demands),
     )
-
-
-def _curvature_1pm(stage: Stage) -> float:
-    before, after = point_at_s(stage.route_xy, stage.ego_s_m + np.array([-1.0, 1.0]))[:, 2]
-    return float(wrap_angle_rad(after - before)) / 2.0
 
 
 def _conditions(
@@ -226,7 +223,7 @@ def _agents(rows: list[Row], rng: np.random.Generator) -> Agents:
     return Agents(
         track_id=rng.choice(np.arange(1, TRACK_IDS), count, replace=False).astype(np.int32),
         category=np.array([row.body.category for row in rows], np.int8).reshape(-1),
-        xy_yaw_world=np.array([row.pose() for row in rows]).reshape(count, 3),
+        xy_yaw_world=np.array([row.start_pose for row in rows]).reshape(count, 3),
         speed_mps=np.array([row.speed_mps for row in rows], np.float64),
         accel_mps2=np.zeros(count),
         size_lwh_m=np.array([row.size_lwh_m for row in rows]).reshape(count, 3),
@@ -238,14 +235,14 @@ def _scripts(rows: list[Row], horizon_s: float) -> ActorScripts:
     if not rows:
         return ActorScripts.empty()
     # Who keeps a distance looks 80 m ahead along its path.
-    points = int(max(row.s_m + row.fastest_mps * horizon_s for row in rows) + 90.0)
+    vertices = int(max(row.s_m + row.fastest_mps * horizon_s for row in rows) + 90.0)
     steps = max(1, *(len(row.steps) for row in rows)) if rows else 1
     never = (TriggerKind.NEVER, 0.0, ManoeuvreKind.NONE, 0.0, 1.0)
     table = [[*row.steps, *[never] * (steps - len(row.steps))] for row in rows]
     column = np.array([[[float(x) for x in step] for step in row] for row in table])
     speed = np.array([row.speed_mps for row in rows], np.float64)
     return ActorScripts(
-        path_xy=np.stack([point_at_s(row.path_xy, np.arange(points, dtype=np.float64))[:, :2] for row in rows]),
+        path_xy=np.stack([first_metres(row.path_xy, vertices) for row in rows]),
         start_s_m=np.array([row.s_m for row in rows], np.float64),
         start_offset_m=np.array([row.offset_m for row in rows], np.float64),
         start_speed_mps=speed,

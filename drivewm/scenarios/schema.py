@@ -329,6 +329,7 @@ class Document(Part):
     tags: tuple[Word, ...] = Field((), description="words to find it by")
     vary: Vary = Field(default_factory=dict)
     where: tuple[Sentence, ...] = Field((), description="what must hold between parameters: $gap > 0.5 s * $speed")
+    score: tuple[Sentence, ...] = Field((), description="what the drive must keep to besides the rules: $min_gap > 1 m")
     road: Road
     world: Surroundings = Surroundings()
     ego: Ego
