@@ -1,8 +1,8 @@
 """A crest as road engineers lay it out: how far one sees over it decides how round it is.
 
 AASHTO, A Policy on Geometric Design of Highways and Streets (Green Book, 2018): stopping sight distance is S = v t + v^2 / 2 a
-with t = 2.5 s and a = 3.4 m/s2 (3.2.2), and a parabolic crest longer than S shows an object of 0.6 m to an eye at 1.08 m over S
-where its length is L = A S^2 / (200 (sqrt(h1) + sqrt(h2))^2), with A the change of grade in percent (3.4.6). A parabola of radius
+with t = 2.5 s and a = 3.4 m/s2, and a parabolic crest longer than S shows an object of 0.6 m to an eye at 1.08 m over S
+where its length is L = A S^2 / (200 (sqrt(h1) + sqrt(h2))^2), with A the change of grade in percent. A parabola of radius
 R has L = R A / 100, so R = S^2 / (2 (sqrt(h1) + sqrt(h2))^2), whatever the grades.
 """
 
