@@ -13,9 +13,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from drivewm.geometry import point_at_s
+from drivewm.geometry import height_at_m, point_at_s
 
 Array = NDArray[Any]
+
+# For an array field that a record got later: it is written only where it holds something, so older records keep their hash.
+LATER = {"absent_when_empty": True}
 
 
 class AgentClass(IntEnum):
@@ -207,7 +210,11 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class RoadMap:
-    """The place: what is drivable, painted and built. Polygons are [P, 2], counter-clockwise, without closing point."""
+    """The place: what is drivable, painted and built. Polygons are [P, 2], counter-clockwise, without closing point.
+
+    The ground may rise and fall along world x alone, so a road with a crest runs along x. Whatever moves does so in the plane;
+    the height is for cameras and lines of sight.
+    """
 
     lanes: tuple[Lane, ...] = ()
     drivable: tuple[Array, ...] = ()
@@ -220,6 +227,11 @@ class RoadMap:
     tree_xy_height: Array = field(default_factory=lambda: np.zeros((0, 3)))  # x, y, height in m
     tunnel_xy_yaw: Array = field(default_factory=lambda: np.zeros((0, 3)))  # middle of the bore on the ground
     tunnel_size_lwh_m: Array = field(default_factory=lambda: np.zeros((0, 3)))  # inside
+    height_xz_m: Array = field(default_factory=lambda: np.zeros((0, 2)), metadata=LATER)  # rising x; empty: level at z = 0
+
+    def ground_z_m(self, x_m: Array | float) -> Array:
+        """Height [...] of the ground at world ``x_m`` [...]."""
+        return height_at_m(self.height_xz_m, x_m)
 
     def covered(self, xy: Array) -> bool:
         """Whether a place [2] lies in a tunnel."""

@@ -119,6 +119,27 @@ def frenet_sd(xy: ArrayLike, points_xy: ArrayLike) -> Array:
     return out
 
 
+def height_at_m(height_xz_m: ArrayLike, x_m: ArrayLike) -> Array:
+    """Height [...] of the ground at ``x_m`` [...] under a profile [P, 2] of rising x; level beyond its ends, 0 without points."""
+    profile, x = np.asarray(height_xz_m, np.float64), np.asarray(x_m, np.float64)
+    return np.asarray(np.interp(x, profile[:, 0], profile[:, 1])) if len(profile) else np.zeros(x.shape)
+
+
+def hidden_by_ground(height_xz_m: ArrayLike, eye_xyz: ArrayLike, point_xyz: ArrayLike) -> NDArray[np.bool_]:
+    """Whether the ground of a profile [P, 2] stands between eyes [..., 3] and points [..., 3], or above a point.
+
+    Ground and line of sight are straight between the vertices of the profile, so it is enough to compare them there.
+    """
+    profile = np.asarray(height_xz_m, np.float64).reshape(-1, 2)
+    eye, point = np.asarray(eye_xyz, np.float64)[..., None, :], np.asarray(point_xyz, np.float64)[..., None, :]
+    run = point[..., 0] - eye[..., 0]
+    share = (profile[:, 0] - eye[..., 0]) / np.where(run == 0.0, np.inf, run)
+    between = (share > 0.0) & (share < 1.0)
+    above = profile[:, 1] > eye[..., 2] + share * (point[..., 2] - eye[..., 2]) + 1e-9
+    buried = point[..., 0, 2] < height_at_m(profile, point[..., 0, 0]) - 1e-9
+    return np.asarray((between & above).any(-1) | buried)
+
+
 def resample_polyline(xy: ArrayLike, spacing_m: float) -> Array:
     """The polyline [P, 2] with vertices every ``spacing_m`` (the last interval may be shorter)."""
     s = polyline_s_m(xy)

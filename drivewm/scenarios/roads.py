@@ -2,7 +2,8 @@
 
 Right-hand traffic. Ego approaches along +x in lane ``main.0`` (rightmost; ``main.1`` is left of it); y = 0 is the line between
 the directions of travel. Straight and curve start at x = 0; in every other kind the point of interest (junction centre,
-crosswalk, nose of the ramp, start of the works, portal of the tunnel) is the origin.
+crosswalk, nose of the ramp, start of the works, portal of the tunnel, top of the crest) is the origin.
+All are level but the crest.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from drivewm.datatypes import Array, RoadMap
 from drivewm.errors import InputError, did_you_mean
 from drivewm.geometry import point_at_s, polyline_s_m
+from drivewm.scenarios.roads_hill import crest
 from drivewm.scenarios.roads_junction import four_way, roundabout, t_junction
 from drivewm.scenarios.roads_options import RoadOptions
 from drivewm.scenarios.roads_plan import Plan
@@ -38,6 +40,7 @@ _BUILDERS: dict[str, Callable[[RoadOptions], Plan]] = {
     "ramp": ramp,
     "tunnel": tunnel,
     "narrow": narrow,
+    "crest": crest,
 }
 ROAD_KINDS: tuple[str, ...] = tuple(_BUILDERS)
 

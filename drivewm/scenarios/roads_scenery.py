@@ -54,6 +54,7 @@ def paved_road(plan: Plan, options: RoadOptions) -> Bare:
         signals=tuple(plan.signals),
         tunnel_xy_yaw=tunnels[:, :3],
         tunnel_size_lwh_m=tunnels[:, 3:],
+        height_xz_m=plan.height_xz_m,
     )
     lines = [lane.centre_xy for lane in road.lanes] + [marking.xy for marking in road.markings]
     for array in (*road.drivable, *road.crosswalks, *road.sidewalks, *lines):

@@ -36,6 +36,7 @@ from drivewm.scenarios.quantities import (
     QuantityError,
     quantity,
 )
+from drivewm.scenarios.roads_options import SIGHT_LIMITS_M
 
 Side = Literal["left", "right"]
 Turn = Literal["left", "straight", "right"]
@@ -53,6 +54,7 @@ RoadKind = Literal[
     "roadworks",
     "tunnel",
     "narrow",
+    "crest",
 ]
 Body = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle", "pedestrian", "child", "barrier", "traffic_cone", "debris"]
 Camera = Literal["CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"]
@@ -180,6 +182,9 @@ class Road(Part):
     lane_width: Annotated[float, Measure(LENGTH, 2.5, 5.0)] = 3.5
     length: Annotated[float, Measure(LENGTH, 100.0, 2000.0)] | None = Field(None, description="else as long as needed")
     radius: Annotated[float, Measure(LENGTH, 12.0, 1000.0)] | None = Field(None, description="of a curve or roundabout")
+    sight: Annotated[float, Measure(LENGTH, *SIGHT_LIMITS_M)] | None = Field(
+        None, description="how far one sees over a crest, eye at 1.08 m and object 0.6 m high; else as the speed limit asks for"
+    )
     turn: Side = Field("left", description="which way a curve bends, where a T-junction has its side road")
     speed_limit: Annotated[float, Measure(SPEED, 2.0, 40.0)] = 50 / 3.6
     surroundings: Literal["town", "rural", "motorway"] = "town"

@@ -125,6 +125,8 @@ def set_stage(document: Document, source: Source, rng: np.random.Generator) -> S
     if wanted.signal is not None and wanted.kind not in WITH_SIGNALS:
         hint = f"these have: {', '.join(WITH_SIGNALS)}"
         raise source.error(f"a {wanted.kind} road has no traffic light", ("road", "signal"), hint)
+    if wanted.sight is not None and wanted.kind != "crest":
+        raise source.error(f"a {wanted.kind} road has no crest to see over", ("road", "sight"), "leave it out")
     lanes = 1 if wanted.kind in ONE_LANE else wanted.lanes
     if document.ego.lane > lanes:
         reason = f"the ego is in lane {document.ego.lane} of {lanes}"
@@ -150,6 +152,7 @@ def _options(document: Document, length_m: float) -> RoadOptions:
         lane_width_m=road.lane_width,
         length_m=length_m,
         radius_m=road.radius,
+        sight_m=road.sight,
         turn=road.turn,
         speed_limit_mps=road.speed_limit,
         surroundings=road.surroundings,

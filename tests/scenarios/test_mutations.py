@@ -28,7 +28,7 @@ ODD: list[Any] = [
     None, True, False, 0, -1, 3, 0.5, 1e308, -1e308, 10**30, "", " ", "$", "$speed", "$nobody", "$speed $gap", "[1 .. 2] m",
     "[2 .. 1] m", "[ .. ]", "nan", "inf m", "1e999 m", "1/0 m", "0 m / 0 s", "10 km/h", "-5 m", "0 s", "59 s", "2000 m", "90 deg",
     [], {}, [[]], {"a": {}}, [None], ["left", 3], {"clear": 1}, {"clear": -1}, {"normal": "1 m"}, "left", "same", "oncoming",
-    "car", "pedestrian", "tunnel", "roundabout", "exit", "ramp", "narrow", "calm.tunnel", "../x.yaml", "__import__('os')", "_x",
+    "car", "pedestrian", "tunnel", "roundabout", "exit", "ramp", "crest", "calm.tunnel", "../x.yaml", "__import__('os')", "_x",
     "$speed.real", "1 m < 2 m", "not true", "(" * 150, "9" * 300, "é\u2028", "~", "2020-01-01", "a: b", "*x", "!t",
 ]  # fmt: skip
 PIECES = [
