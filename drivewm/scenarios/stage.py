@@ -138,8 +138,8 @@ def set_stage(document: Document, source: Source, rng: np.random.Generator) -> S
         road = replace(road, signals=tuple(_timed(signal, wanted.signal) for signal in road.signals))
     blank = Stage(document, source, road, options, np.zeros((2, 2)), 0.0, None)
     lane = road.lane(f"main.{document.ego.lane - 1}")
-    ego_speed = max(document.ego.speed, wanted.speed_limit)
-    route = blank.path_of(lane, document.ego.turn, length + ego_speed * document.end.after + 100.0, ("ego",))
+    faster_mps = max(0.0, wanted.speed_limit - document.ego.speed)  # the road is long enough for the speed it starts with
+    route = blank.path_of(lane, document.ego.turn, length + faster_mps * document.end.after + 50.0, ("ego",))
     stage = replace(blank, route_xy=route, place_s_m=_place_s_m(document, lane, route, length))
     return replace(stage, ego_s_m=_ego_start_s_m(stage))
 
