@@ -17,7 +17,7 @@ from drivewm.geometry import height_at_m, point_at_s
 
 Array = NDArray[Any]
 
-# For an array field that a record got later: it is written only where it holds something, so older records keep their hash.
+# For a field that a record got later: it is written only where it holds something, so older records keep their hash.
 LATER = {"absent_when_empty": True}
 
 
@@ -333,7 +333,12 @@ class Scene:
     dt_s: float = 0.1
     condition_changes: tuple[tuple[float, Conditions], ...] = ()  # (from t_s, conditions), ascending
     parameters: dict[str, float | str] = field(default_factory=dict)  # what was drawn, for coverage
-    demands: tuple[str, ...] = ()  # what the author asks of the drive, as comparisons of its measures: "$min_gap > 2 m"
+    # What the author asks of the drive, as comparisons of its measures: "$min_gap > 2 m".
+    demands: tuple[str, ...] = field(default=(), metadata=LATER)
+    # Recorded motion. Until ``log_until_s`` [N] an agent is at ``log_s_m`` [N, T] on its path, at instants ``dt_s`` apart; NaN
+    # where it is not seen. Then it goes on as its script says, if it is there at that moment, else it stays away. Empty: no log.
+    log_s_m: Array = field(default_factory=lambda: np.zeros((0, 0)), metadata=LATER)
+    log_until_s: Array = field(default_factory=lambda: np.zeros(0), metadata=LATER)
 
     def conditions_at(self, t_s: float) -> Conditions:
         current = self.conditions

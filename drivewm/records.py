@@ -44,7 +44,7 @@ def _encode(value: Any, hint: Any, place: str, tensors: Tensors | None) -> Json:
     if is_record(value):
         kind: Any = type(value)
         hints, absent = _field_hints(kind), _absent_when_empty(kind)
-        kept = [name for name in hints if name not in absent or getattr(value, name).size]
+        kept = [name for name in hints if name not in absent or np.size(getattr(value, name))]
         return {name: _encode(getattr(value, name), hints[name], f"{place}.{name}".lstrip("."), tensors) for name in kept}
     if isinstance(value, np.ndarray) or origin is np.ndarray:
         return _encode_array(np.asarray(value), place, tensors)

@@ -225,6 +225,33 @@ def gallery(
     finish(as_json, {"written": written}, *(str(path) for path in written))
 
 
+@app.command("from-log")
+def from_log(
+    source: Annotated[
+        Path, typer.Argument(help="A nuScenes-format folder, an Argoverse 2 log, or a CommonRoad file.", show_default=False)
+    ],
+    scene: Annotated[str | None, typer.Option(help="nuScenes: scene by name or token; the first if not said.")] = None,
+    start_s: Annotated[float, typer.Option("--start", help="Seconds into the recording.", min=0)] = 0.0,
+    duration_s: Annotated[float | None, typer.Option("--duration", help="Seconds; to its end if not said.", min=1)] = None,
+    ego: Annotated[str | None, typer.Option(help="CommonRoad: the vehicle that becomes the ego.")] = None,
+    reactive_after_s: Annotated[
+        float | None, typer.Option("--reactive-after", help="Seconds; then vehicles react instead of the recording.", min=0)
+    ] = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """A recorded drive as a scenario: the scene with road, route and everybody's motion, and a YAML file to go on from."""
+    from drivewm.config import run_folder
+    from drivewm.data.recorded.reading import read_recording
+    from drivewm.data.recorded.writing import write_recorded
+
+    recording = read_recording(source, scene=scene, start_s=start_s, duration_s=duration_s, ego=ego)
+    written = write_recorded(recording, run_folder("recorded", out), reactive_after_s)
+    values = {"scenario": written.scenario, "scene": written.scene, "agents": written.agents, "left_out": written.left_out}
+    told = [f"left out: {reason}" for reason in written.left_out]
+    finish(as_json, values, str(written.scenario), str(written.scene), f"{written.agents} road users", *told)
+
+
 @app.command("import")
 def import_(
     files: Annotated[

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -18,10 +18,11 @@ from drivewm.scenarios.demands import MEASURES, example_values
 from drivewm.scenarios.distributions import Distribution, distribution
 from drivewm.scenarios.inheritance import with_bases
 from drivewm.scenarios.quantities import NUMBER, Quantity, QuantityError, Value, evaluate, kind_of, references
-from drivewm.scenarios.schema import Document
+from drivewm.scenarios.recorded import Log, load_log
+from drivewm.scenarios.schema import Document, RecordedDocument
 from drivewm.scenarios.source import Path_, Source, read_source
 
-_LITERAL_KEYS = ("name", "about", "family", "maps_to", "tags", "vary", "where", "score")  # taken as written, not resolved
+_LITERAL_KEYS = ("name", "about", "family", "maps_to", "tags", "vary", "where", "score", "log")  # taken as written, not resolved
 _PLAIN_WORDS = {
     "a valid tuple": "a list",
     "a valid string": "a text",
@@ -34,6 +35,7 @@ _PLAIN_WORDS = {
 }
 TRIES = 1000  # draws of the parameters before the constraints are called impossible
 TRIALS = 12
+DocumentT = TypeVar("DocumentT", Document, RecordedDocument)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Scenario:
     sha8: str  # of the content, so that comments and layout do not change it
     source: Source
     tags: tuple[str, ...] = ()
+    log: Log | None = None  # of a recorded drive; its document is a `RecordedDocument`
     origin: str = ""  # the outermost base: variants of one scenario draw the same traffic
 
     @property
@@ -67,7 +70,8 @@ def scenario_from(source: Source) -> Scenario:
     heritage = with_bases(source)
     source = heritage.source
     parameters = _parameters(source)
-    content = json.dumps(source.tree, sort_keys=True, ensure_ascii=False).encode()
+    log = load_log(source)
+    content = json.dumps(source.tree, sort_keys=True, ensure_ascii=False).encode() + (log.sha.encode() if log else b"")
     name = source.tree.get("name")
     scenario = Scenario(
         name=name if isinstance(name, str) else "",
@@ -81,11 +85,12 @@ def scenario_from(source: Source) -> Scenario:
         demands=_comparisons(source, "score", _with_measures(source, _middle(parameters))),
         sha8=hashlib.sha256(content).hexdigest()[:8],
         source=source,
+        log=log,
     )
     # A few concrete documents show whether every word and unit is right.
     rng = np.random.default_rng(0)
     for _ in range(TRIALS if parameters else 1):
-        resolve(scenario, draw_parameters(scenario, rng))
+        (resolve if log is None else resolve_recorded)(scenario, draw_parameters(scenario, rng))
     used = set(references(json.dumps(source.tree)))
     for parameter in parameters:
         if parameter not in used:
@@ -136,12 +141,21 @@ def first_broken(scenario: Scenario, values: Mapping[str, Value]) -> int | None:
 
 def resolve(scenario: Scenario, values: Mapping[str, Value]) -> Document:
     """The concrete document in which every ``$parameter`` has its value."""
+    return _concrete(scenario, values, Document)
+
+
+def resolve_recorded(scenario: Scenario, values: Mapping[str, Value]) -> RecordedDocument:
+    """The same for a scenario that stands on a recorded drive."""
+    return _concrete(scenario, values, RecordedDocument)
+
+
+def _concrete(scenario: Scenario, values: Mapping[str, Value], kind: type[DocumentT]) -> DocumentT:
     source = scenario.source
     concrete = {
         key: item if key in _LITERAL_KEYS else _resolved(item, values, (key,), source) for key, item in source.tree.items()
     }
     try:
-        return Document.model_validate(concrete)
+        return kind.model_validate(concrete)
     except ValidationError as error:
         raise _translated(error, source) from None
 

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from shapely import LineString, distance, intersects, points, polygons, unary_union
@@ -20,21 +21,21 @@ from drivewm.datatypes import (
     ActorScripts,
     Agents,
     Array,
-    Conditions,
     ManoeuvreKind,
     RoadMap,
     Scene,
     TriggerKind,
     WorldState,
 )
-from drivewm.geometry import box_corners_xy, boxes_overlap, first_metres, point_at_s, wrap_angle_rad
+from drivewm.geometry import box_corners_xy, boxes_overlap, first_metres, point_at_s
 from drivewm.scenarios.bystanders import bystander_rows
+from drivewm.scenarios.conditions import conditions_of
 from drivewm.scenarios.demands import with_values
 from drivewm.scenarios.distributions import Choice, Distribution
-from drivewm.scenarios.language import Scenario, draw_parameters, first_broken, resolve
+from drivewm.scenarios.language import Scenario, draw_parameters, first_broken, resolve, resolve_recorded
 from drivewm.scenarios.placement import Row, rows_of
 from drivewm.scenarios.quantities import Quantity, Value
-from drivewm.scenarios.schema import Document
+from drivewm.scenarios.recorded import varied
 from drivewm.scenarios.stage import Misplaced, Stage, set_stage
 
 PLACINGS = 40  # draws of the parameters before a scenario is called impossible
@@ -78,6 +79,8 @@ def draw_scene(scenario: Scenario, index: int, seed: int, fixed: Mapping[str, Va
     """
     sequence = np.random.SeedSequence([seed, index, zlib.crc32(scenario.origin.encode())])
     chance, decoration, people = (np.random.default_rng(child) for child in sequence.spawn(3))
+    if scenario.log is not None:
+        return _recorded(scenario, draw_parameters(scenario, chance, fixed), f"{index}#{seed}", people)
     for attempt in range(PLACINGS):
         values = draw_parameters(scenario, chance, fixed)
         try:
@@ -104,13 +107,28 @@ def rejections(scenario: Scenario, draws: int = 1000, seed: int = 0) -> Rejectio
             reasons[scenario.constraints[broken]] = reasons.get(scenario.constraints[broken], 0) + 1
             continue
         try:
-            _placed(scenario, values, rng, rng)
+            if scenario.log is None:
+                _placed(scenario, values, rng, rng)
         except Misplaced as problem:
             reasons[problem.reason] = reasons.get(problem.reason, 0) + 1
             continue
         accepted.append(quantiles)
     covered = {name: _coverage(chance, [u[name] for u in accepted]) for name, chance in scenario.parameters.items()}
     return Rejections(draws, len(accepted), reasons, covered)
+
+
+def _recorded(scenario: Scenario, values: Mapping[str, Value], draw: str, rng: np.random.Generator) -> Scene:
+    assert scenario.log is not None
+    scene = varied(scenario.log, resolve_recorded(scenario, values), scenario.source, rng)
+    return replace(scene, id=f"{scenario.id}:{draw}", family=scenario.family, **_drawn(scenario, values))
+
+
+def _drawn(scenario: Scenario, values: Mapping[str, Value]) -> dict[str, Any]:
+    """What a scene remembers of its draw."""
+    return {
+        "parameters": {name: value.value if isinstance(value, Quantity) else str(value) for name, value in values.items()},
+        "demands": tuple(with_values(text, values) for text in scenario.demands),
+    }
 
 
 def _coverage(chance: Distribution, quantiles: list[float]) -> Coverage:
@@ -167,7 +185,7 @@ def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[st
     horizon = document.end.after
     pose = stage.ego_xy_yaw
     rng = np.random.default_rng(seed)
-    conditions, changes = _conditions(document, float(pose[2]), rng)
+    conditions, changes = conditions_of(document.world, float(pose[2]), rng)
     reach = stage.ego_s_m + max(document.ego.speed, 1.2 * document.road.speed_limit) * horizon + LOOK_AHEAD_M
     zero = np.zeros(())
     start = WorldState(
@@ -191,31 +209,8 @@ def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[st
         horizon_s=horizon,
         seed=seed,
         condition_changes=changes,
-        parameters={name: value.value if isinstance(value, Quantity) else str(value) for name, value in values.items()},
-        demands=tuple(with_values(text, values) for text in scenario.demands),
+        **_drawn(scenario, values),
     )
-
-
-def _conditions(
-    document: Document, heading_rad: float, rng: np.random.Generator
-) -> tuple[Conditions, tuple[tuple[float, Conditions], ...]]:
-    world = document.world
-    azimuth = rng.uniform(-np.pi, np.pi) if world.sun is None else heading_rad + world.sun
-    current = Conditions(
-        weather=world.weather,
-        light=world.light,
-        sun_azimuth_rad=float(wrap_angle_rad(azimuth)),
-        lost_cameras=world.lost_cameras,
-        dirty_cameras=world.dirty_cameras,
-        delayed_cameras=world.delayed_cameras,
-        camera_delay_s=world.camera_delay,
-    )
-    first, changes = current, []
-    for change in sorted(world.changes, key=lambda c: c.at):
-        given = {name: getattr(change, name) for name in ("weather", "light", "lost_cameras", "dirty_cameras", "delayed_cameras")}
-        current = replace(current, **{name: value for name, value in given.items() if value is not None})
-        changes.append((change.at, current))
-    return first, tuple(changes)
 
 
 def _agents(rows: list[Row], rng: np.random.Generator) -> Agents:

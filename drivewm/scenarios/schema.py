@@ -335,3 +335,44 @@ class Document(Part):
     ego: Ego
     actors: dict[str, Actor] = Field(default_factory=dict, max_length=30)
     end: End
+
+
+class RecordedEgo(Part):
+    """How the ego enters a recorded drive: where it was, as fast as it was, or at another speed."""
+
+    speed: Speed | None = None
+    speed_factor: float = Field(1.0, ge=0.0, le=3.0, description="times the recorded speed")
+
+    @model_validator(mode="after")
+    def _one_speed(self) -> Self:
+        if self.speed is not None and self.speed_factor != 1.0:
+            raise _complaint("one_of", "speed and speed_factor are given; one of them is enough")
+        return self
+
+
+class RecordedActor(Part):
+    """What is different about one recorded road user."""
+
+    late: Lateness = Field(0.0, description="how much later it does everything; negative is earlier")
+    gone: bool = Field(False, description="leave it out")
+    reactive_after: Time | None = Field(None, description="from then on it keeps its distance instead of the recording")
+
+
+class RecordedDocument(Part):
+    """A recorded drive as a scenario: everybody moves as recorded, unless this says otherwise."""
+
+    name: Name = Field(description="family.name in small letters, for example recorded.left_turn")
+    about: Sentence = Field(description="what happens, in a sentence or two")
+    family: Word | None = Field(None, description="else the first part of the name")
+    base: str | None = Field(None, description="another scenario, family.name or a path; this file says only what is different")
+    maps_to: tuple[Sentence, ...] = Field((), description="names of the same situation in public protocols")
+    tags: tuple[Word, ...] = Field((), description="words to find it by")
+    log: str = Field(description="the recorded scene beside this file, as `drivewm scenario from-log` writes it")
+    vary: Vary = Field(default_factory=dict)
+    where: tuple[Sentence, ...] = Field((), description="what must hold between parameters: $late > -1 s")
+    score: tuple[Sentence, ...] = Field((), description="what the drive must keep to besides the rules: $min_gap > 1 m")
+    reactive_after: Time | None = Field(None, description="from then on all vehicles that move keep their distance")
+    world: Surroundings | None = Field(None, description="else as recorded; bystanders are those of the recording")
+    ego: RecordedEgo = RecordedEgo()
+    actors: dict[str, RecordedActor] = Field(default_factory=dict, description="track_12: what is different about track 12")
+    end: End | None = Field(None, description="else when the recording ends")
