@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from drivewm.data.recorded.recording import Recording
-from drivewm.data.recorded.tracks import MISSED_M, Track, onward, track
+from drivewm.data.recorded.tracks import Track, onward, track
 from drivewm.datatypes import ActorScripts, Agents, Array, Scene, WorldState
 from drivewm.errors import InputError
 from drivewm.geometry import first_metres, point_at_s, resample_polyline, wrap_angle_rad
@@ -16,12 +16,13 @@ FAMILY = "recorded"
 LOOK_AHEAD_M = 120.0  # route beyond what is driven
 SHORTEST_S = 1.0
 PATH_MOST_M = 2000.0
+MISSED_M = 1.0  # a track that its path misses by more is left out
 
 
 def recorded_scene(recording: Recording) -> tuple[Scene, tuple[str, ...]]:
     """The scene in which the recording plays to its end, and a sentence for each track that is left out.
 
-    Agents that the recorded ego touches, that reverse or jump, or that are seen once are left out. Track ids are 1, 2, 3 ... in
+    Agents that drive backwards, jump, or are hardly seen are left out. Track ids are 1, 2, 3 ... in
     the order of ``recording.agent_names``. Raises InputError when less than a second is recorded.
     """
     instants = len(recording.ego_speed_mps)
@@ -36,8 +37,9 @@ def recorded_scene(recording: Recording) -> tuple[Scene, tuple[str, ...]]:
             continue
         speed = np.abs(agents.speed_mps[seen, row]).max()
         found = track(agents.xy_yaw_world[:, row], seen, recording.dt_s, recording.road, min(PATH_MOST_M, speed * horizon + 90.0))
-        if found.missed_m > MISSED_M:
-            told.append(f"track {recording.agent_names[row]} reverses or jumps")
+        if found.reverses or found.missed_m > MISSED_M:
+            why = "drives backwards" if found.reverses else f"cannot be followed to {MISSED_M:g} m"
+            told.append(f"track {recording.agent_names[row]} {why}")
             continue
         tracks[row] = found
     scene = Scene(
@@ -63,7 +65,7 @@ def _route(recording: Recording, horizon_s: float) -> Array:
     xy = recording.ego_xy_yaw_world[:, :2]
     moved = np.append(True, np.hypot(*np.diff(xy, axis=0).T) > 1e-3)
     line = track(recording.ego_xy_yaw_world, np.ones(len(xy), bool), recording.dt_s, recording.road, 5.0)
-    if line.parked or moved.sum() < 3:
+    if line.stands or moved.sum() < 3:
         x, y, yaw = recording.ego_xy_yaw_world[0]
         driven = np.array([[x, y], [x + np.cos(yaw), y + np.sin(yaw)]])
     else:
