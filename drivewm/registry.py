@@ -19,6 +19,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "constant_velocity": "drivewm.policies.baselines:ConstantVelocity",
         "idm": "drivewm.policies.baselines:IdmPolicy",
         "expert": "drivewm.policies.expert:ExpertPolicy",
+        "r157": "drivewm.policies.reference.r157:R157Policy",
+        "attentive": "drivewm.policies.reference.attentive:AttentivePolicy",
         "teacher": "drivewm.policies.load:embedded_teacher",
         "onboard": "drivewm.policies.load:embedded_onboard",
     },
