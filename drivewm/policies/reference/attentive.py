@@ -11,7 +11,7 @@ from drivewm.datatypes import EGO_SHAPE, Array, Observation, Trajectory
 from drivewm.geometry import point_at_s
 from drivewm.metrics.boxes import overlap
 from drivewm.policies.baselines import IdmMemory, located
-from drivewm.policies.reference.driving import NEVER_S, PLAN_T_S, Pedals, Seat, peaceful_accel, plan, pressed, seats
+from drivewm.policies.reference.driving import NEVER_S, PLAN_T_S, Pedals, Seat, peaceful_accel, plan, pressed, seats, wished_mps
 from drivewm.policies.reference.published import (
     COMFORT_BRAKE_MPS2,
     COMMON_REACTION_S,
@@ -44,6 +44,7 @@ class Eyes:
 @dataclass(frozen=True, slots=True)
 class AttentiveMemory:
     place: IdmMemory
+    wish_mps: tuple[float, ...]
     eyes: tuple[Eyes | None, ...]
     pedals: tuple[Pedals, ...]
     alert: tuple[bool, ...]  # has had to brake hard before
@@ -74,17 +75,24 @@ class AttentivePolicy:
             raise ValueError("attentive is a privileged policy: it needs ground truth")
         place = located(truth, memory.place if memory else None)
         count = len(truth.scenes)
-        memory = memory or AttentiveMemory(place, (None,) * count, (Pedals(),) * count, (False,) * count)
-        eyes, pedals, alert, accels = [], [], [], []
-        for b, seat in enumerate(seats(observation, truth, place, (NEVER_S,) * count)):
+        memory = memory or AttentiveMemory(
+            place, wished_mps(truth.state.ego_speed_mps), (None,) * count, (Pedals(),) * count, (False,) * count
+        )
+        eyes: list[Eyes] = []
+        pedals: list[Pedals] = []
+        alert: list[bool] = []
+        accels: list[float] = []
+        for b, seat in enumerate(seats(observation, truth, place, memory.wish_mps)):
             look, calm = looked(seat, memory.eyes[b], memory.pedals[b].onset_s <= seat.now_s, memory.alert[b])
             onset = float(np.nanmin(look.conflict_s + look.reaction_s, initial=NEVER_S))
             hardest = braking_limit_mps2(seat.scene.conditions_at(seat.now_s).weather)
             foot = replace(memory.pedals[b], onset_s=onset)
             accel, foot = pressed(foot, seat.now_s, calm, min(COMFORT_BRAKE_MPS2, hardest), hardest)
-            eyes, pedals, accels = [*eyes, look], [*pedals, foot], [*accels, accel]
+            eyes.append(look)
+            pedals.append(foot)
+            accels.append(accel)
             alert.append(memory.alert[b] or onset <= seat.now_s)
-        memory = AttentiveMemory(place, tuple(eyes), tuple(pedals), tuple(alert))
+        memory = AttentiveMemory(place, memory.wish_mps, tuple(eyes), tuple(pedals), tuple(alert))
         return plan(observation, truth, np.array(accels)), memory
 
 
@@ -102,14 +110,15 @@ def looked(seat: Seat, last: Eyes | None, braking: bool, alert: bool) -> tuple[E
     seen_s = np.where(visible & np.isnan(last.seen_s), now_s, last.seen_s)
     calm = peaceful_accel(seat, ~np.isnan(seen_s))
     soft = float(np.clip(calm if braking else seat.state.ego_accel_mps2, -COMFORT_BRAKE_MPS2, 0.0))
-    conflict = collides(seat, soft) & around.ahead
+    not_behind = around.valid & (around.s_m + around.half_along_m > around.here_s_m)  # who runs into his rear is not his to avoid
+    conflict = collides(seat, soft) & not_behind
     begins = conflict & visible & np.isnan(last.conflict_s)
     ends = ~conflict & visible
     conflict_s = np.where(begins, now_s, np.where(ends, np.nan, last.conflict_s))
     expected = around.in_way & (~np.isnan(last.seen_s) | first)
     usual_s = np.where(expected, COMMON_REACTION_S, SURPRISE_REACTION_S)
     reaction_s = np.where(begins, EXPECTED_REACTION_S if alert else usual_s, last.reaction_s)
-    if calm > 0 and (collides(seat, IDM.accel_mps2) & around.ahead & ~np.isnan(seen_s)).any():
+    if calm > 0 and (collides(seat, IDM.accel_mps2) & not_behind & ~np.isnan(seen_s)).any():
         calm = 0.0
     return Eyes(seen_s, conflict_s, reaction_s), calm
 
@@ -129,7 +138,8 @@ def collides(seat: Seat, accel_mps2: float) -> Array:
 def predicted(seat: Seat, t_s: Array) -> Array:
     """Poses [K, N, 3] at ``t_s`` [K] ahead: along the road for who follows it, straight on for everybody else.
 
-    Who brakes is expected to go on braking (that is what brake lights say), nobody to speed up.
+    Who brakes is expected to go on braking (that is what brake lights say), nobody to speed up, and who drives along the road
+    and comes over into the own lane to stay in it.
     """
     around, pose = seat.around, seat.state.agents.xy_yaw_world
     heading = np.stack([np.cos(pose[:, 2]), np.sin(pose[:, 2])], -1)
@@ -142,6 +152,7 @@ def predicted(seat: Seat, t_s: Array) -> Array:
         share = step / np.maximum(seat.state.agents.speed_mps, SLOW_MPS)
         on_route = point_at_s(seat.scene.route_xy, around.s_m + around.along_mps * share)
         d = around.d_m + around.across_mps * share
+        d = np.where(np.sign(d) == np.sign(around.d_m), d, 0.0)  # who comes over stays
         moved = on_route[..., :2] + d[..., None] * np.stack([-np.sin(on_route[..., 2]), np.cos(on_route[..., 2])], -1)
         yaw = on_route[..., 2:] + (pose[:, 2] - around.route_yaw_rad)[:, None]
         out = np.where(follows[:, None], np.concatenate([moved, yaw], -1), out)

@@ -1,8 +1,8 @@
 """What both reference drivers share: they keep their lane and their distance, and brake hard when they have judged a danger.
 
-Driving in peace is car following (intelligent driver model) behind whom they have perceived, with red lights and bends. Braking
-harder for what they follow takes the reaction time of an expected event; letting go takes none. A judged danger is braked for
-with the published trace. They never swerve.
+They want to keep the speed that they came with. Driving in peace is car following (intelligent driver model) behind whom they
+have perceived, with red lights and bends. Braking harder for what they follow takes the reaction time of an expected event;
+letting go takes none. A judged danger is braked for with the published trace. They never swerve.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from drivewm.sim.bicycle import travel
 from drivewm.sim.leaders import free_accel, interaction_accel, signal_accel
 
 PLAN_T_S = (0.1, 0.2, 0.3, 0.4, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)  # dense where a car may come to a stop
+STARTING_MPS = 2.0  # who comes slower than this wants to go on to the speed limit
 USUAL_PERIOD_S = 0.2  # between two plans, as long as nothing else is known
 NEVER_S = np.inf
 
@@ -54,6 +55,11 @@ class Pedals:
     def period_s(self, now_s: float) -> float:
         """Until the next plan: as long as since the last one."""
         return USUAL_PERIOD_S if self.last_s is None else max(now_s - self.last_s, 1e-3)
+
+
+def wished_mps(speed_mps: Array) -> tuple[float, ...]:
+    """The speed that each driver [B] wants to keep: the one that he came with, or else that of the road."""
+    return tuple(float(v) if v > STARTING_MPS else np.inf for v in speed_mps)
 
 
 def seats(observation: Observation, truth: GroundTruth, memory: IdmMemory, wish_mps: Sequence[float]) -> list[Seat]:
@@ -114,7 +120,8 @@ def plan(observation: Observation, truth: GroundTruth, accel_mps2: Array) -> Tra
     rise_s = np.where(accel > 0, np.maximum(limit - speed, 0.0) / np.maximum(accel, 1e-6), np.inf)
     driven, now = travel(speed, accel, np.minimum(t_s, rise_s))
     driven = driven + now * np.maximum(t_s - rise_s, 0.0)
-    tensors = (torch.from_numpy(np.ascontiguousarray(v, np.float64)) for v in (
-        truth.state.ego_speed_mps, truth.state.ego_curvature_1pm, observation.route_xy_ego, driven
-    ))
-    return Trajectory(np.tile(PLAN_T_S, (len(speed), 1)), along_route(*tensors).numpy(), now)
+    state, route = truth.state, observation.route_xy_ego
+    given = (np.ascontiguousarray(v, np.float64) for v in (state.ego_speed_mps, state.ego_curvature_1pm, route, driven))
+    own_speed, curvature, route_xy, distance = map(torch.from_numpy, given)
+    pose = along_route(own_speed, curvature, route_xy, distance).numpy()
+    return Trajectory(np.tile(PLAN_T_S, (len(speed), 1)), pose, now)

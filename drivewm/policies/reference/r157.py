@@ -11,7 +11,7 @@ import numpy as np
 from drivewm.datatypes import Array, Observation, Scene, Trajectory
 from drivewm.policies.baselines import IdmMemory, located
 from drivewm.policies.reference.around import Around, Lanes, lane_width_m, strayed_m
-from drivewm.policies.reference.driving import NEVER_S, PLAN_T_S, Pedals, Seat, peaceful_accel, plan, pressed, seats
+from drivewm.policies.reference.driving import NEVER_S, PLAN_T_S, Pedals, Seat, peaceful_accel, plan, pressed, seats, wished_mps
 from drivewm.policies.reference.published import (
     BRAKING_DELAY_S,
     DANGER_THW_S,
@@ -24,7 +24,6 @@ from drivewm.policies.reference.published import (
 )
 from drivewm.protocols import GroundTruth, PolicySpec
 
-STARTING_MPS = 2.0  # who comes slower than this wants to go on to the speed limit
 ROUNDING = 1e-6  # a headway of 2 s that was written down as 2 s is one
 
 
@@ -46,15 +45,14 @@ class Watch:
 class R157Memory:
     place: IdmMemory
     lanes: tuple[Lanes, ...]
-    came_mps: tuple[float, ...]
+    wish_mps: tuple[float, ...]
     watch: tuple[Watch | None, ...]
     pedals: tuple[Pedals, ...]
 
     @classmethod
     def of(cls, scenes: Sequence[Scene], place: IdmMemory, speed_mps: Array) -> R157Memory:
-        came = tuple(float(v) if v > STARTING_MPS else NEVER_S for v in speed_mps)
         lanes, count = tuple(Lanes.of(scene.road) for scene in scenes), len(scenes)
-        return cls(place, lanes, came, (None,) * count, (Pedals(),) * count)
+        return cls(place, lanes, wished_mps(speed_mps), (None,) * count, (Pedals(),) * count)
 
 
 class R157Policy:
@@ -65,9 +63,9 @@ class R157Policy:
     2 s; (3.4.3) a lead that brakes harder than 5 m/s2 within a headway of 2 s. Times of crossing are interpolated between frames.
 
     Ours, where the regulation is silent: he keeps the speed he came with, and the gap of 5.2.3.3 by car following with at most
-    5 m/s2 (5.3.1.1); a known lead is a danger below 2 s too; who comes from no lane along ours (crossing, oncoming, on foot) is
-    perceived when its body reaches into our lane; braking ends when the gap no longer closes; the road is always of friction 1.0.
-    He is defined for motorways and says little about other places.
+    5 m/s2 (5.3.1.1); who is followed already is a danger below 2 s only where 5 m/s2 are not enough; who comes from no lane
+    along ours (crossing, oncoming, on foot) is perceived when its body reaches into our lane; braking ends when the gap no
+    longer closes; the road is always of friction 1.0. He is defined for motorways and says little about other places.
     """
 
     spec = PolicySpec("r157", plan_t_s=PLAN_T_S, privileged=True)
@@ -82,15 +80,19 @@ class R157Policy:
             raise ValueError("r157 is a privileged policy: it needs ground truth")
         place = located(truth, memory.place if memory else None)
         memory = memory or R157Memory.of(truth.scenes, place, truth.state.ego_speed_mps)
-        watches, pedals, accels = [], [], []
-        for b, seat in enumerate(seats(observation, truth, place, memory.came_mps)):
+        watches: list[Watch] = []
+        pedals: list[Pedals] = []
+        accels: list[float] = []
+        for b, seat in enumerate(seats(observation, truth, place, memory.wish_mps)):
             watch = watched(seat, memory.lanes[b], memory.watch[b])
             onset = float(np.nanmin(watch.danger_s, initial=NEVER_S)) + BRAKING_DELAY_S
             known = watch.noticed_s + RISK_EVALUATION_S + BRAKING_DELAY_S <= seat.now_s
             wish = peaceful_accel(seat, known, minimum_gap_m(seat.state.ego_speed_mps))
             foot = replace(memory.pedals[b], onset_s=onset)
             accel, foot = pressed(foot, seat.now_s, wish, HARD_BRAKING_MPS2, FULL_BRAKE_MPS2)
-            watches, pedals, accels = [*watches, watch], [*pedals, foot], [*accels, accel]
+            watches.append(watch)
+            pedals.append(foot)
+            accels.append(accel)
         memory = replace(memory, place=place, watch=tuple(watches), pedals=tuple(pedals))
         return plan(observation, truth, np.array(accels)), memory
 
@@ -130,15 +132,16 @@ def watched(seat: Seat, lanes: Lanes, last: Watch | None) -> Watch:
     judged_s = noticed + RISK_EVALUATION_S
     too_close_s = np.where(last.ttc_s > DANGER_TTC_S, _crossed_s(last.t_s, now_s, -last.ttc_s, -ttc, -DANGER_TTC_S), now_s)
     soon_s = np.where(ttc < DANGER_TTC_S, np.maximum(judged_s, too_close_s), np.nan)
+    followed = mine & (judged_s + BRAKING_DELAY_S <= now_s)
+    needed = np.maximum(closing, 0.0) ** 2 / (2 * np.maximum(gap, ROUNDING))
+    soon_s = np.where(followed & (needed < HARD_BRAKING_MPS2), np.nan, soon_s)
     freed_danger_s = np.where(revealed & (closing > ROUNDING), judged_s, np.nan)
     hard = mine & ~hidden & (agents.accel_mps2 < -HARD_BRAKING_MPS2) & (gap <= (DANGER_THW_S + ROUNDING) * speed)
     began_s = now_s + (agents.speed_mps - last.speed_mps) / np.maximum(-agents.accel_mps2, HARD_BRAKING_MPS2)
     hard_s = np.where(hard & ~np.isnan(noticed), np.clip(began_s, last.t_s, now_s) + RISK_EVALUATION_S, np.nan)
     danger = np.fmin(last.danger_s, np.fmin(np.fmin(soon_s, freed_danger_s), hard_s))
     over = np.isnan(noticed) | ((closing <= ROUNDING) & ~hard)
-    return Watch(
-        now_s, strayed, beside, ttc, agents.speed_mps, noticed, revealed, danger_s=np.where(over, np.nan, danger)
-    )
+    return Watch(now_s, strayed, beside, ttc, agents.speed_mps, noticed, revealed, danger_s=np.where(over, np.nan, danger))
 
 
 def _crossed_s(before_s: float, now_s: float, before: Array, now: Array, level: float) -> Array:
@@ -152,7 +155,7 @@ def _crossed_s(before_s: float, now_s: float, before: Array, now: Array, level: 
 def _behind_leads(
     around: Around, mine: Array, beside: Array, last: Watch, now_s: float, speed_mps: float
 ) -> tuple[Array, Array, Array]:
-    """Who [N] is hidden by a lead in the middle of our lane; when the lead of the others left it; whether it was followed closely."""
+    """Who [N] is hidden by a lead in the middle of our lane; since when not any more; whether that lead was followed closely."""
     before = mine[:, None] & mine[None, :] & (around.gap_m[:, None] < around.gap_m[None, :])  # [lead, hidden]
     hidden = (before & (beside <= WANDER_M)[:, None]).any(0)
     leaves = (beside > WANDER_M) & (last.beside_m <= WANDER_M)
