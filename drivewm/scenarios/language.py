@@ -7,12 +7,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
+from drivewm import registry
+from drivewm.datatypes import Scene
 from drivewm.errors import InputError, did_you_mean
 from drivewm.scenarios.distributions import Distribution, distribution
 from drivewm.scenarios.inheritance import with_bases
@@ -31,6 +34,7 @@ _PLAIN_WORDS = {
     ", unable to interpret input": "",
     "String": "the text",
 }
+QUESTIONS, JUDGES = "drivewm.questions", "drivewm.policies"  # names that ``where`` may use: preventable(expert)
 TRIES = 1000  # draws of the parameters before the constraints are called impossible
 TRIALS = 12
 
@@ -45,6 +49,7 @@ class Scenario:
     maps_to: tuple[str, ...]
     parameters: Mapping[str, Distribution]
     constraints: tuple[str, ...]
+    asking: frozenset[int]  # which constraints ask about the placed scene, so that parameters alone do not decide them
     sha8: str  # of the content, so that comments and layout do not change it
     source: Source
     tags: tuple[str, ...] = ()
@@ -65,6 +70,7 @@ def scenario_from(source: Source) -> Scenario:
     heritage = with_bases(source)
     source = heritage.source
     parameters = _parameters(source)
+    constraints, asking = _constraints(source, parameters)
     content = json.dumps(source.tree, sort_keys=True, ensure_ascii=False).encode()
     name = source.tree.get("name")
     scenario = Scenario(
@@ -75,7 +81,8 @@ def scenario_from(source: Source) -> Scenario:
         tags=_texts(source, "tags"),
         origin=heritage.origin,
         parameters=parameters,
-        constraints=_constraints(source, parameters),
+        constraints=constraints,
+        asking=asking,
         sha8=hashlib.sha256(content).hexdigest()[:8],
         source=source,
     )
@@ -101,7 +108,10 @@ def _texts(source: Source, key: str) -> tuple[str, ...]:
 def draw_parameters(
     scenario: Scenario, rng: np.random.Generator, fixed: Mapping[str, Value] | None = None, refused: dict[str, int] | None = None
 ) -> dict[str, Value]:
-    """Values for all parameters that satisfy ``where``; ``refused`` counts what each constraint turned away."""
+    """Values for all parameters that satisfy ``where``, as far as it does not ask about the scene.
+
+    ``refused`` counts what each constraint turned away.
+    """
     counts: dict[str, int] = {} if refused is None else refused
     fixed = fixed or {}
     for unknown in set(fixed) - set(scenario.parameters):
@@ -120,15 +130,23 @@ def draw_parameters(
     raise scenario.source.error(reason, place, "widen the ranges or drop the constraint")
 
 
-def first_broken(scenario: Scenario, values: Mapping[str, Value]) -> int | None:
-    """The index of the first constraint that the values violate."""
+def first_broken(scenario: Scenario, values: Mapping[str, Value], scene: Scene | None = None) -> int | None:
+    """The index of the first constraint that is violated: of those about the values, or with ``scene`` of those about it."""
     for index, text in enumerate(scenario.constraints):
+        if (index in scenario.asking) != (scene is not None):
+            continue
         try:
-            if evaluate(text, values) is not True:
+            if evaluate(text, values, None if scene is None else partial(_answer, scene)) is not True:
                 return index
         except QuantityError as error:
             raise scenario.source.error(error.reason, ("where", index), error.hint) from None
+        except InputError as error:  # of who was asked
+            raise scenario.source.error(error.reason, ("where", index), error.hint) from None
     return None
+
+
+def _answer(scene: Scene, question: str, word: str) -> bool:
+    return bool(registry.resolve(QUESTIONS, question)(scene, word))
 
 
 def resolve(scenario: Scenario, values: Mapping[str, Value]) -> Document:
@@ -158,21 +176,34 @@ def _parameters(source: Source) -> dict[str, Distribution]:
     return out
 
 
-def _constraints(source: Source, parameters: Mapping[str, Distribution]) -> tuple[str, ...]:
+def _constraints(source: Source, parameters: Mapping[str, Distribution]) -> tuple[tuple[str, ...], frozenset[int]]:
+    """The lines under ``where``, and which of them ask about the scene."""
     where = source.tree.get("where") or []
     if not isinstance(where, list):
         raise source.error("'where' holds a list", ("where",), "start each constraint with '- '")
     middle = {name: chance.at(0.5) for name, chance in parameters.items()}
+    asked: set[int] = set()
     for index, text in enumerate(where):
+
+        def ask(question: str, word: str, index: int = index) -> bool:
+            """Nobody is asked while a file is read; the names must be right."""
+            for group, name, what in ((QUESTIONS, question, "question"), (JUDGES, word, "driver")):
+                known = registry.names(group)
+                if name not in known:
+                    hint = did_you_mean(name, known) or f"known: {', '.join(known)}"
+                    raise QuantityError(f"there is no {what} {name!r}", hint)
+            asked.add(index)
+            return True
+
         try:
             if not isinstance(text, str):
                 raise QuantityError(f"{text!r} is not a comparison", "for example $gap > 0.5 s * $speed")
-            value = evaluate(text, middle)
+            value = evaluate(text, middle, ask)
         except QuantityError as error:
             raise source.error(error.reason, ("where", index), error.hint) from None
         if not isinstance(value, bool):
             raise source.error(f"{text!r} is {kind_of(value)}, not a comparison", ("where", index), "for example $gap > 10 m")
-    return tuple(where)
+    return tuple(where), frozenset(asked)
 
 
 def _resolved(raw: Any, values: Mapping[str, Value], place: Path_, source: Source) -> Any:

@@ -79,6 +79,7 @@ class Quantity:
 
 
 Value = Quantity | str | bool  # what a parameter or an expression can be
+Ask = Callable[[str, str], bool]  # the answer to ``question(word)``
 
 
 def kind_of(value: Value) -> str:
@@ -93,10 +94,11 @@ def references(text: str) -> list[str]:
     return _REFERENCE.findall(text)
 
 
-def evaluate(text: str, parameters: Mapping[str, Value] | None = None) -> Value:
+def evaluate(text: str, parameters: Mapping[str, Value] | None = None, ask: Ask | None = None) -> Value:
     """The value of an expression.
 
-    Knows numbers with units, ``$parameters``, ``+ - * /``, comparisons, ``and or not``, brackets, and bare words (as text).
+    Knows numbers with units, ``$parameters``, ``+ - * /``, comparisons, ``and or not``, brackets, bare words (as text), and with
+    ``ask`` questions about a scene, ``question(word)``.
     Raises `QuantityError` for anything else, for unlike dimensions, and for values that are not finite.
     """
     if len(text) > MAX_TEXT:
@@ -124,7 +126,7 @@ def evaluate(text: str, parameters: Mapping[str, Value] | None = None) -> Value:
         tree = ast.parse(replaced.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise QuantityError(f"{text!r} is not an expression", _unit_hint(text)) from None
-    return _finite(_Evaluation(names, text).of(tree.body), text)
+    return _finite(_Evaluation(names, text, ask).of(tree.body), text)
 
 
 def quantity(text: Any, dimension: Dimension, parameters: Mapping[str, Value] | None = None) -> float:
@@ -176,6 +178,7 @@ class _Evaluation:
 
     names: Mapping[str, Value]
     text: str
+    ask: Ask | None = None
 
     def of(self, node: ast.AST) -> Value:
         if isinstance(node, ast.Name):
@@ -196,7 +199,17 @@ class _Evaluation:
         if isinstance(node, ast.Compare):
             sides = [self.of(part) for part in (node.left, *node.comparators)]
             return all(self.compare(op, a, b) for op, a, b in zip(node.ops, sides[:-1], sides[1:], strict=True))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in self.names:
+            return self.answer(node.func.id, node)
         raise QuantityError(f"{self.text!r} is not an expression", _unit_hint(self.text))
+
+    def answer(self, question: str, node: ast.Call) -> bool:
+        if self.ask is None:
+            raise QuantityError(f"{question}() asks about a whole scene", "questions stand under 'where'")
+        words = [self.of(argument) for argument in node.args]
+        if len(words) != 1 or node.keywords or not isinstance(words[0], str):
+            raise QuantityError(f"{self.text!r} needs one word in the brackets", f"for example {question}(expert)")
+        return self.ask(question, words[0])
 
     def number(self, value: Value) -> Quantity:
         if not isinstance(value, Quantity):

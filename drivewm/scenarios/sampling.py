@@ -37,6 +37,7 @@ from drivewm.scenarios.schema import Document
 from drivewm.scenarios.stage import Misplaced, Stage, set_stage
 
 PLACINGS = 40  # draws of the parameters before a scenario is called impossible
+ASKINGS = 60  # placed scenes before the questions under ``where`` are called impossible to satisfy
 LOOK_AHEAD_M = 120.0  # route beyond what is driven at the speed limit
 TRACK_IDS = 10_000
 TENTHS = 10
@@ -76,17 +77,28 @@ def draw_scene(scenario: Scenario, index: int, seed: int, fixed: Mapping[str, Va
     """
     sequence = np.random.SeedSequence([seed, index, zlib.crc32(scenario.origin.encode())])
     chance, decoration, people = (np.random.default_rng(child) for child in sequence.spawn(3))
-    for attempt in range(PLACINGS):
+    misplaced, refused, name = 0, dict[int, int](), f"{index}#{seed}"
+    while True:
         values = draw_parameters(scenario, chance, fixed)
         try:
             stage, rows = _placed(scenario, values, decoration, people)
         except Misplaced as problem:
+            misplaced += 1
             free = set(scenario.parameters) - set(fixed or {})
-            if not free or attempt == PLACINGS - 1:
+            if not free or misplaced == PLACINGS:
                 raise scenario.source.error(f"cannot be placed: {problem.reason}", problem.place) from None
             continue
-        return _scene(scenario, stage, rows, values, f"{index}#{seed}", int(sequence.generate_state(1)[0]))
-    raise AssertionError("the loop returns or raises")
+        scene = _scene(scenario, stage, rows, values, name, int(sequence.generate_state(1)[0]))
+        broken = first_broken(scenario, values, scene)
+        if broken is None:
+            return scene
+        refused[broken] = refused.get(broken, 0) + 1
+        if sum(refused.values()) == ASKINGS:
+            worst = max(refused, key=lambda line: refused[line])
+            reason = (
+                f"'where' leaves nothing: none of {ASKINGS} scenes passes, {refused[worst]} fail {scenario.constraints[worst]!r}"
+            )
+            raise scenario.source.error(reason, ("where", worst), "choose ranges in which at least one scene in ten passes")
 
 
 def rejections(scenario: Scenario, draws: int = 1000, seed: int = 0) -> Rejections:
@@ -94,21 +106,30 @@ def rejections(scenario: Scenario, draws: int = 1000, seed: int = 0) -> Rejectio
     rng = np.random.default_rng(np.random.SeedSequence([seed, draws]))
     reasons: dict[str, int] = {}
     accepted: list[dict[str, float]] = []
-    for _ in range(draws):
+    for number in range(draws):
         quantiles = {name: rng.random() for name in scenario.parameters}
         values = {name: distribution.at(quantiles[name]) for name, distribution in scenario.parameters.items()}
-        broken = first_broken(scenario, values)
-        if broken is not None:
-            reasons[scenario.constraints[broken]] = reasons.get(scenario.constraints[broken], 0) + 1
-            continue
-        try:
-            _placed(scenario, values, rng, rng)
-        except Misplaced as problem:
-            reasons[problem.reason] = reasons.get(problem.reason, 0) + 1
-            continue
-        accepted.append(quantiles)
+        reason = _refusal(scenario, values, rng, f"{number}#{seed}")
+        if reason is None:
+            accepted.append(quantiles)
+        else:
+            reasons[reason] = reasons.get(reason, 0) + 1
     covered = {name: _coverage(chance, [u[name] for u in accepted]) for name, chance in scenario.parameters.items()}
     return Rejections(draws, len(accepted), reasons, covered)
+
+
+def _refusal(scenario: Scenario, values: Mapping[str, Value], rng: np.random.Generator, name: str) -> str | None:
+    """Why these values are refused: a constraint, or a reason why they cannot be placed."""
+    broken = first_broken(scenario, values)
+    if broken is None:
+        try:
+            stage, rows = _placed(scenario, values, rng, rng)
+        except Misplaced as problem:
+            return problem.reason
+        if scenario.asking:
+            scene = _scene(scenario, stage, rows, values, name, int(rng.integers(2**32)))
+            broken = first_broken(scenario, values, scene)
+    return None if broken is None else scenario.constraints[broken]
 
 
 def _coverage(chance: Distribution, quantiles: list[float]) -> Coverage:

@@ -60,7 +60,8 @@ class AttentivePolicy:
     (3.4 m/s2, AASHTO). Otherwise he drives as `peaceful_accel` says, and does not speed up into a predicted collision.
 
     Who follows the road is predicted along its bends, everybody else straight on; who brakes goes on braking.
-    He does not swerve, and does not slow down for places where somebody might come from: what he could not see he cannot prevent.
+    Where lanes join he expects who drives beside him to stay beside. He does not swerve, and does not slow down for places where
+    somebody might come from: what he could not see he cannot prevent.
     """
 
     spec = PolicySpec("attentive", plan_t_s=PLAN_T_S, privileged=True)
