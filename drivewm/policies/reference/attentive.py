@@ -11,7 +11,18 @@ from drivewm.datatypes import EGO_SHAPE, Array, Observation, Trajectory
 from drivewm.geometry import point_at_s
 from drivewm.metrics.boxes import overlap
 from drivewm.policies.baselines import IdmMemory, located
-from drivewm.policies.reference.driving import NEVER_S, PLAN_T_S, Pedals, Seat, peaceful_accel, plan, pressed, seats, wished_mps
+from drivewm.policies.reference.driving import (
+    NEVER_S,
+    PLAN_T_S,
+    Pedals,
+    Seat,
+    peaceful_accel,
+    plan,
+    pressed,
+    routes_of,
+    seats,
+    wished_mps,
+)
 from drivewm.policies.reference.published import (
     COMFORT_BRAKE_MPS2,
     COMMON_REACTION_S,
@@ -24,6 +35,7 @@ from drivewm.policies.reference.sight import in_sight
 from drivewm.protocols import GroundTruth, PolicySpec
 from drivewm.sim.bicycle import travel
 from drivewm.sim.leaders import IDM
+from drivewm.sim.paths import PathTable
 
 LOOK_S = np.arange(0.2, CONFLICT_TTC_S, 0.2)  # moments at which the prediction is looked at
 FOLLOWS_ROAD_RAD = 0.5  # who drives along the road within this angle is expected to follow its bends
@@ -44,10 +56,16 @@ class Eyes:
 @dataclass(frozen=True, slots=True)
 class AttentiveMemory:
     place: IdmMemory
+    routes: PathTable
     wish_mps: tuple[float, ...]
     eyes: tuple[Eyes | None, ...]
     pedals: tuple[Pedals, ...]
     alert: tuple[bool, ...]  # has had to brake hard before
+
+    @classmethod
+    def of(cls, truth: GroundTruth, place: IdmMemory) -> AttentiveMemory:
+        count, wish = len(truth.scenes), wished_mps(truth.state.ego_speed_mps)
+        return cls(place, routes_of(truth.scenes), wish, (None,) * count, (Pedals(),) * count, (False,) * count)
 
 
 class AttentivePolicy:
@@ -75,10 +93,7 @@ class AttentivePolicy:
         if truth is None:
             raise ValueError("attentive is a privileged policy: it needs ground truth")
         place = located(truth, memory.place if memory else None)
-        count = len(truth.scenes)
-        memory = memory or AttentiveMemory(
-            place, wished_mps(truth.state.ego_speed_mps), (None,) * count, (Pedals(),) * count, (False,) * count
-        )
+        memory = memory or AttentiveMemory.of(truth, place)
         eyes: list[Eyes] = []
         pedals: list[Pedals] = []
         alert: list[bool] = []
@@ -93,8 +108,8 @@ class AttentivePolicy:
             pedals.append(foot)
             accels.append(accel)
             alert.append(memory.alert[b] or onset <= seat.now_s)
-        memory = AttentiveMemory(place, memory.wish_mps, tuple(eyes), tuple(pedals), tuple(alert))
-        return plan(observation, truth, np.array(accels)), memory
+        memory = replace(memory, place=place, eyes=tuple(eyes), pedals=tuple(pedals), alert=tuple(alert))
+        return plan(truth, memory.routes, place.route_s_m, np.array(accels)), memory
 
 
 def looked(seat: Seat, last: Eyes | None, braking: bool, alert: bool) -> tuple[Eyes, float]:

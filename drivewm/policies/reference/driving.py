@@ -11,19 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from drivewm.datatypes import Array, Observation, Scene, SignalState, Trajectory, WorldState
+from drivewm.geometry import relative_xy_yaw, wrap_angle_rad
 from drivewm.policies.baselines import IdmMemory, bend_speed
 from drivewm.policies.reference.around import FRONT_M, Around
 from drivewm.policies.reference.published import BRAKING_DELAY_S, speed_lost_mps
-from drivewm.policies.vocabulary import along_route
 from drivewm.protocols import GroundTruth
 from drivewm.sim.bicycle import travel
 from drivewm.sim.leaders import free_accel, interaction_accel, signal_accel
+from drivewm.sim.paths import PathTable
 
 PLAN_T_S = (0.1, 0.2, 0.3, 0.4, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)  # dense where a car may come to a stop
 STARTING_MPS = 2.0  # who comes slower than this wants to go on to the speed limit
+SETTLING_S, SHORTEST_SETTLING_M = 2.5, 6.0  # within which a car is back on its route
 USUAL_PERIOD_S = 0.2  # between two plans, as long as nothing else is known
 NEVER_S = np.inf
 
@@ -109,19 +110,32 @@ def pressed(pedals: Pedals, now_s: float, wished_mps2: float, softest_mps2: floa
     return accel, Pedals(wishes, pedals.onset_s, now_s)
 
 
-def plan(observation: Observation, truth: GroundTruth, accel_mps2: Array) -> Trajectory:
-    """Plans [B] along the route with constant acceleration [B] to a standstill or the speed limit.
+def routes_of(scenes: Sequence[Scene]) -> PathTable:
+    """The routes of all cars in one table, one row per car."""
+    count = [len(scene.route_xy) for scene in scenes]
+    xy = np.stack([np.pad(scene.route_xy, ((0, max(count) - n), (0, 0)), "edge") for scene, n in zip(scenes, count, strict=True)])
+    return PathTable.build(np.asarray(xy, np.float64), np.array(count))
 
-    A plan of constant acceleration is what the tracker follows exactly.
+
+def plan(truth: GroundTruth, routes: PathTable, here_s_m: Sequence[float], accel_mps2: Array) -> Trajectory:
+    """Plans [B] along the routes with constant acceleration [B] to a standstill or the speed limit.
+
+    A plan of constant acceleration is what the tracker follows exactly. An offset or a heading beside the route is given up
+    smoothly (cubic) within `SETTLING_S`.
     """
     speed = np.asarray(truth.state.ego_speed_mps, np.float64)[:, None]
     limit = np.array([scene.speed_limit_mps for scene in truth.scenes])[:, None]
     accel, t_s = np.asarray(accel_mps2, np.float64)[:, None], np.asarray(PLAN_T_S)[None]
     rise_s = np.where(accel > 0, np.maximum(limit - speed, 0.0) / np.maximum(accel, 1e-6), np.inf)
-    driven, now = travel(speed, accel, np.minimum(t_s, rise_s))
-    driven = driven + now * np.maximum(t_s - rise_s, 0.0)
-    state, route = truth.state, observation.route_xy_ego
-    given = (np.ascontiguousarray(v, np.float64) for v in (state.ego_speed_mps, state.ego_curvature_1pm, route, driven))
-    own_speed, curvature, route_xy, distance = map(torch.from_numpy, given)
-    pose = along_route(own_speed, curvature, route_xy, distance).numpy()
-    return Trajectory(np.tile(PLAN_T_S, (len(speed), 1)), pose, now)
+    driven, planned = travel(speed, accel, np.minimum(t_s, rise_s))
+    driven = driven + planned * np.maximum(t_s - rise_s, 0.0)
+    own, row = truth.state.ego_xy_yaw_world, np.arange(len(speed))
+    s, d, yaw = routes.refine(row, np.asarray(here_s_m), own[:, :2])
+    settle_m = np.maximum(SETTLING_S * speed, SHORTEST_SETTLING_M)
+    slope = np.clip(np.tan(np.clip(wrap_angle_rad(own[:, 2] - yaw), -1.0, 1.0)), -1.0, 1.0)[:, None] * settle_m
+    u = np.clip(driven / settle_m, 0.0, 1.0)
+    aside = d[:, None] * (1 - 3 * u**2 + 2 * u**3) + slope * (u - 2 * u**2 + u**3)
+    turn = d[:, None] * (6 * u**2 - 6 * u) + slope * (1 - 4 * u + 3 * u**2)
+    pose = routes.pose(np.broadcast_to(row[:, None], driven.shape), s[:, None] + driven, aside)
+    pose[..., 2] += np.arctan(turn / settle_m)
+    return Trajectory(np.tile(PLAN_T_S, (len(speed), 1)), relative_xy_yaw(pose, own[:, None]), planned)

@@ -11,7 +11,18 @@ import numpy as np
 from drivewm.datatypes import Array, Observation, Scene, Trajectory
 from drivewm.policies.baselines import IdmMemory, located
 from drivewm.policies.reference.around import Around, Lanes, lane_width_m, strayed_m
-from drivewm.policies.reference.driving import NEVER_S, PLAN_T_S, Pedals, Seat, peaceful_accel, plan, pressed, seats, wished_mps
+from drivewm.policies.reference.driving import (
+    NEVER_S,
+    PLAN_T_S,
+    Pedals,
+    Seat,
+    peaceful_accel,
+    plan,
+    pressed,
+    routes_of,
+    seats,
+    wished_mps,
+)
 from drivewm.policies.reference.published import (
     BRAKING_DELAY_S,
     DANGER_THW_S,
@@ -23,6 +34,7 @@ from drivewm.policies.reference.published import (
     minimum_gap_m,
 )
 from drivewm.protocols import GroundTruth, PolicySpec
+from drivewm.sim.paths import PathTable
 
 ROUNDING = 1e-6  # a headway of 2 s that was written down as 2 s is one
 
@@ -44,6 +56,7 @@ class Watch:
 @dataclass(frozen=True, slots=True)
 class R157Memory:
     place: IdmMemory
+    routes: PathTable
     lanes: tuple[Lanes, ...]
     wish_mps: tuple[float, ...]
     watch: tuple[Watch | None, ...]
@@ -52,7 +65,7 @@ class R157Memory:
     @classmethod
     def of(cls, scenes: Sequence[Scene], place: IdmMemory, speed_mps: Array) -> R157Memory:
         lanes, count = tuple(Lanes.of(scene.road) for scene in scenes), len(scenes)
-        return cls(place, lanes, wished_mps(speed_mps), (None,) * count, (Pedals(),) * count)
+        return cls(place, routes_of(scenes), lanes, wished_mps(speed_mps), (None,) * count, (Pedals(),) * count)
 
 
 class R157Policy:
@@ -94,7 +107,7 @@ class R157Policy:
             pedals.append(foot)
             accels.append(accel)
         memory = replace(memory, place=place, watch=tuple(watches), pedals=tuple(pedals))
-        return plan(observation, truth, np.array(accels)), memory
+        return plan(truth, memory.routes, place.route_s_m, np.array(accels)), memory
 
 
 def watched(seat: Seat, lanes: Lanes, last: Watch | None) -> Watch:
