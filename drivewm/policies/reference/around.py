@@ -15,6 +15,7 @@ SIDE_MARGIN_M = 0.2  # whoever is this close beside the swept width is in the wa
 BEHIND_M, AHEAD_M = 30, 400  # stretch of the route on which others are looked for
 USUAL_LANE_M = 3.5
 _NEAREST = 8  # lane vertices compared; several lanes meet at one place in a junction
+_ALONG_ROAD = 0.87  # cosine of the largest heading that a lane change has
 _ALONG = 0.5  # cosine of the largest angle between a road user and the lane that it is in
 
 
@@ -78,6 +79,8 @@ class Around:
         yaw = point_at_s(window, sd[:, 0])[:, 2]
         turn = wrap_angle_rad(agents.xy_yaw_world[:, 2] - yaw)
         cos, sin = np.abs(np.cos(turn)), np.abs(np.sin(turn))
+        # Who changes lane keeps its speed along the road, and moves sideways in addition (see `drivewm.sim.traffic`).
+        onward = np.where(cos > _ALONG_ROAD, agents.speed_mps / np.maximum(cos, _ALONG_ROAD), agents.speed_mps)
         half = 0.5 * agents.size_lwh_m
         along, s = cos * half[:, 0] + sin * half[:, 1], sd[:, 0] + first
         return cls(
@@ -87,8 +90,8 @@ class Around:
             route_yaw_rad=yaw,
             half_along_m=along,
             half_across_m=sin * half[:, 0] + cos * half[:, 1],
-            along_mps=agents.speed_mps * np.cos(turn),
-            across_mps=agents.speed_mps * np.sin(turn),
+            along_mps=onward * np.cos(turn),
+            across_mps=onward * np.sin(turn),
             gap_m=s - along - here_s_m - FRONT_M,
             valid=agents.valid & (s < here_s_m + AHEAD_M - BEHIND_M),
         )

@@ -16,7 +16,7 @@ from drivewm.datatypes import Array, Observation, Scene, SignalState, Trajectory
 from drivewm.geometry import relative_xy_yaw, wrap_angle_rad
 from drivewm.policies.baselines import IdmMemory, bend_speed
 from drivewm.policies.reference.around import FRONT_M, Around
-from drivewm.policies.reference.published import BRAKING_DELAY_S, speed_lost_mps
+from drivewm.policies.reference.published import BRAKE_JERK_MPS3, BRAKING_DELAY_S, speed_lost_mps
 from drivewm.protocols import GroundTruth
 from drivewm.sim.bicycle import travel
 from drivewm.sim.leaders import free_accel, interaction_accel, signal_accel
@@ -51,6 +51,7 @@ class Pedals:
 
     wishes: tuple[tuple[float, float], ...] = ()  # (t_s, acceleration wished in peace), newest last
     onset_s: float = NEVER_S  # when hard braking begins or began
+    accel_mps2: float = 0.0  # what was pressed last
     last_s: float | None = None  # time of the last plan
 
     def period_s(self, now_s: float) -> float:
@@ -96,18 +97,18 @@ def peaceful_accel(seat: Seat, noticed: Array, keep_m: Array | None = None) -> f
 def pressed(pedals: Pedals, now_s: float, wished_mps2: float, softest_mps2: float, hardest_mps2: float) -> tuple[float, Pedals]:
     """Acceleration until the next plan, and the pedals after it.
 
-    In peace the driver brakes with at most ``softest_mps2`` (positive) and no harder than what was wished all through the last
-    `BRAKING_DELAY_S`. Since ``pedals.onset_s`` it is the mean of the published trace up to ``hardest_mps2`` over the time until
-    the next plan, so that the speed is right whenever a plan is made.
+    In peace the driver brakes with at most ``softest_mps2`` (positive), no harder than what was wished all through the last
+    `BRAKING_DELAY_S`, and presses no faster than in the published trace. Since ``pedals.onset_s`` it is the mean of that trace
+    up to ``hardest_mps2`` over the time until the next plan, so that the speed is right whenever a plan is made.
     """
     period = pedals.period_s(now_s)
     wishes = (*(w for w in pedals.wishes if w[0] > now_s - BRAKING_DELAY_S - 1e-6), (now_s, wished_mps2))
-    accel = max(-softest_mps2, max(wish for _, wish in wishes))
+    accel = max(-softest_mps2, pedals.accel_mps2 - BRAKE_JERK_MPS3 * period, max(wish for _, wish in wishes))
     since = now_s - pedals.onset_s
     if since + period > 0:
         lost = speed_lost_mps(np.array([since, since + period]), hardest_mps2)
         accel = min(accel, float(lost[0] - lost[1]) / period)
-    return accel, Pedals(wishes, pedals.onset_s, now_s)
+    return accel, Pedals(wishes, pedals.onset_s, accel, now_s)
 
 
 def routes_of(scenes: Sequence[Scene]) -> PathTable:

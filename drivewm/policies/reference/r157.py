@@ -100,8 +100,9 @@ class R157Policy:
             watch = watched(seat, memory.lanes[b], memory.watch[b])
             onset = float(np.nanmin(watch.danger_s, initial=NEVER_S)) + BRAKING_DELAY_S
             known = watch.noticed_s + RISK_EVALUATION_S + BRAKING_DELAY_S <= seat.now_s
-            wish = peaceful_accel(seat, known, minimum_gap_m(seat.state.ego_speed_mps))
             foot = replace(memory.pedals[b], onset_s=onset)
+            calm = peaceful_accel(seat, known, minimum_gap_m(seat.state.ego_speed_mps))
+            wish = foot.accel_mps2 if np.isfinite(onset) else calm  # a judged danger is met by the published trace alone
             accel, foot = pressed(foot, seat.now_s, wish, HARD_BRAKING_MPS2, FULL_BRAKE_MPS2)
             watches.append(watch)
             pedals.append(foot)
