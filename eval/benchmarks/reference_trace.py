@@ -45,7 +45,7 @@ def judged_s(drive: Rollout) -> float:
 def chart(title: str, t_s: Array, lines: dict[str, Array]) -> Array:
     """Lines over time on the dark background, with a grid and names."""
     out = np.full((HEIGHT_PX, WIDTH_PX, 3), BACKGROUND, np.uint8)
-    low, high = (f(np.concatenate(list(lines.values()))) for f in (np.min, np.max))
+    low, high = (f(np.concatenate(list(lines.values()))) for f in (np.nanmin, np.nanmax))
     low, high = low - 0.08 * (high - low), high + 0.12 * (high - low)
     to_x = lambda t: LEFT_PX + (WIDTH_PX - LEFT_PX - 16) * (np.asarray(t) - t_s[0]) / (t_s[-1] - t_s[0])  # noqa: E731
     to_y = lambda v: 26 + (HEIGHT_PX - 26 - BOTTOM_PX) * (high - np.asarray(v)) / (high - low)  # noqa: E731
@@ -59,7 +59,7 @@ def chart(title: str, t_s: Array, lines: dict[str, Array]) -> Array:
         text(f"{value:g}", 20, to_y(value) + 4, (200, 200, 196))
     text(title, LEFT_PX, 17, (240, 240, 236))
     for number, (name, values) in enumerate(lines.items()):
-        points = np.stack([to_x(t_s), to_y(values)], -1).round().astype(np.int32)
+        points = np.stack([to_x(t_s), to_y(values)], -1)[np.isfinite(values)].round().astype(np.int32)
         cv2.polylines(out, [points], False, PAINT[name], 4 if name == "published" else 2, cv2.LINE_AA)
         text(name, WIDTH_PX - 320 + 105 * number, 17, PAINT[name])
     return out
@@ -74,7 +74,7 @@ def main(draw: int = 0) -> None:
     accel = {"published": -published.brake_mps2(since)}
     ends = speed["published"] < drives["r157"].states.agents.speed_mps[0, 0]  # the regulation brakes until the gap grows
     for trace in (speed, accel):
-        trace["published"] = np.where(ends, trace["published"][int(np.argmax(ends)) - 1], trace["published"])
+        trace["published"] = np.where(ends, np.nan, trace["published"])
     for name, drive in drives.items():
         speed[name] = np.interp(t_s, drive.states.t_s, drive.states.ego_speed_mps)
         accel[name] = np.interp(t_s, drive.states.t_s, drive.states.ego_accel_mps2)
