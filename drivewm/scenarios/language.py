@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
+from drivewm import registry
+from drivewm.datatypes import Scene
 from drivewm.errors import InputError, did_you_mean
 from drivewm.scenarios.demands import MEASURES, example_values
 from drivewm.scenarios.distributions import Distribution, distribution
@@ -33,6 +36,7 @@ _PLAIN_WORDS = {
     ", unable to interpret input": "",
     "String": "the text",
 }
+QUESTIONS, JUDGES = "drivewm.questions", "drivewm.policies"  # names that ``where`` may use: preventable(expert)
 TRIES = 1000  # draws of the parameters before the constraints are called impossible
 TRIALS = 12
 DocumentT = TypeVar("DocumentT", Document, RecordedDocument)
@@ -49,6 +53,7 @@ class Scenario:
     parameters: Mapping[str, Distribution]
     constraints: tuple[str, ...]
     demands: tuple[str, ...]  # what the drive must keep to
+    asking: frozenset[int]  # which constraints ask about the placed scene, so that parameters alone do not decide them
     sha8: str  # of the content, so that comments and layout do not change it
     source: Source
     tags: tuple[str, ...] = ()
@@ -70,7 +75,7 @@ def scenario_from(source: Source) -> Scenario:
     heritage = with_bases(source)
     source = heritage.source
     parameters = _parameters(source)
-    log = load_log(source)
+    log, asking = load_log(source), set[int]()
     content = json.dumps(source.tree, sort_keys=True, ensure_ascii=False).encode() + (log.sha.encode() if log else b"")
     name = source.tree.get("name")
     scenario = Scenario(
@@ -81,8 +86,9 @@ def scenario_from(source: Source) -> Scenario:
         tags=_texts(source, "tags"),
         origin=heritage.origin,
         parameters=parameters,
-        constraints=_comparisons(source, "where", _middle(parameters)),
+        constraints=_comparisons(source, "where", _middle(parameters), asking.add),
         demands=_comparisons(source, "score", _with_measures(source, _middle(parameters))),
+        asking=frozenset(asking),
         sha8=hashlib.sha256(content).hexdigest()[:8],
         source=source,
         log=log,
@@ -109,7 +115,10 @@ def _texts(source: Source, key: str) -> tuple[str, ...]:
 def draw_parameters(
     scenario: Scenario, rng: np.random.Generator, fixed: Mapping[str, Value] | None = None, refused: dict[str, int] | None = None
 ) -> dict[str, Value]:
-    """Values for all parameters that satisfy ``where``; ``refused`` counts what each constraint turned away."""
+    """Values for all parameters that satisfy ``where``, as far as it does not ask about the scene.
+
+    ``refused`` counts what each constraint turned away.
+    """
     counts: dict[str, int] = {} if refused is None else refused
     fixed = fixed or {}
     for unknown in set(fixed) - set(scenario.parameters):
@@ -128,15 +137,23 @@ def draw_parameters(
     raise scenario.source.error(reason, place, "widen the ranges or drop the constraint")
 
 
-def first_broken(scenario: Scenario, values: Mapping[str, Value]) -> int | None:
-    """The index of the first constraint that the values violate."""
+def first_broken(scenario: Scenario, values: Mapping[str, Value], scene: Scene | None = None) -> int | None:
+    """The index of the first constraint that is violated: of those about the values, or with ``scene`` of those about it."""
     for index, text in enumerate(scenario.constraints):
+        if (index in scenario.asking) != (scene is not None):
+            continue
         try:
-            if evaluate(text, values) is not True:
+            if evaluate(text, values, None if scene is None else partial(_answer, scene)) is not True:
                 return index
         except QuantityError as error:
             raise scenario.source.error(error.reason, ("where", index), error.hint) from None
+        except InputError as error:  # of who was asked
+            raise scenario.source.error(error.reason, ("where", index), error.hint) from None
     return None
+
+
+def _answer(scene: Scene, question: str, word: str) -> bool:
+    return bool(registry.resolve(QUESTIONS, question)(scene, word))
 
 
 def resolve(scenario: Scenario, values: Mapping[str, Value]) -> Document:
@@ -186,16 +203,28 @@ def _with_measures(source: Source, values: Mapping[str, Value]) -> dict[str, Val
     return {**values, **example_values()}
 
 
-def _comparisons(source: Source, key: str, known: Mapping[str, Value]) -> tuple[str, ...]:
-    """The texts of a list of comparisons, each tried out once."""
+def _comparisons(
+    source: Source, key: str, known: Mapping[str, Value], asks: Callable[[int], None] | None = None
+) -> tuple[str, ...]:
+    """The texts of a list of comparisons, each tried out once; ``asks`` hears the number of each that asks about a scene."""
     texts = source.tree.get(key) or []
     if not isinstance(texts, list):
         raise source.error(f"'{key}' holds a list", (key,), "start each comparison with '- '")
     for index, text in enumerate(texts):
+
+        def ask(question: str, word: str, index: int = index) -> bool:
+            """Nobody is asked while a file is read; the names must be right."""
+            for group, name, what in ((QUESTIONS, question, "question"), (JUDGES, word, "driver")):
+                if name not in (names := registry.names(group)):
+                    raise QuantityError(f"there is no {what} {name!r}", did_you_mean(name, names) or f"known: {', '.join(names)}")
+            if asks is not None:
+                asks(index)
+            return True
+
         try:
             if not isinstance(text, str):
                 raise QuantityError(f"{text!r} is not a comparison", "for example $gap > 0.5 s * $speed")
-            value = evaluate(text, known)
+            value = evaluate(text, known, None if asks is None else ask)
         except QuantityError as error:
             raise source.error(error.reason, (key, index), error.hint) from None
         if not isinstance(value, bool):

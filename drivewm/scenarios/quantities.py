@@ -80,6 +80,7 @@ class Quantity:
 
 
 Value = Quantity | str | bool  # what a parameter or an expression can be
+Ask = Callable[[str, str], bool]  # the answer to ``question(word)``
 
 
 def kind_of(value: Value) -> str:
@@ -94,35 +95,47 @@ def references(text: str) -> list[str]:
     return _REFERENCE.findall(text)
 
 
-def evaluate(text: str, parameters: Mapping[str, Value] | None = None) -> Value:
+def evaluate(text: str, parameters: Mapping[str, Value] | None = None, ask: Ask | None = None) -> Value:
     """The value of an expression.
 
-    Knows numbers with units, ``$parameters``, ``+ - * /``, comparisons, ``and or not``, brackets, and bare words (as text).
+    Knows numbers with units, ``$parameters``, ``+ - * /``, comparisons, ``and or not``, brackets, bare words (as text), and with
+    ``ask`` questions about a scene, ``question(word)``.
     Raises `QuantityError` for anything else, for unlike dimensions, and for values that are not finite.
     """
-    return _constant(text) if not parameters else _evaluated(text, parameters)
+    return _constant(text) if not parameters and ask is None else _evaluated(text, _Given(parameters or {}, ask))
 
 
 @lru_cache(maxsize=4096)
 def _constant(text: str) -> Value:
-    return _evaluated(text, {})
+    return _evaluated(text, _Given({}))
 
 
-def _evaluated(text: str, known: Mapping[str, Value]) -> Value:
-    expression = _parsed(text)
+def _evaluated(text: str, given: _Given) -> Value:
+    expression, known = _parsed(text), given.parameters
     for name in expression.references:
         if name not in known:
             others = f"known: {', '.join(known)}" if known else "define it under 'vary'"
             raise QuantityError(f"parameter ${name} is not defined", did_you_mean(name, list(known)) or others)
-    return _finite(expression.value(known), text)
+    return _finite(expression.value(given), text)
 
 
 _VARIABLE = "_v"  # stands for the $ of a parameter; no text may begin a word with an underscore
 
 
 @dataclass(frozen=True, slots=True)
+class _Given:
+    """What an expression may refer to."""
+
+    parameters: Mapping[str, Value]
+    ask: Ask | None = None
+
+
+_Calculation = Callable[[_Given], Value]
+
+
+@dataclass(frozen=True, slots=True)
 class _Expression:
-    value: Callable[[Mapping[str, Value]], Value]
+    value: _Calculation
     references: tuple[str, ...]
 
 
@@ -192,9 +205,6 @@ _ORDER: dict[type[ast.AST], Callable[[Any, Any], bool]] = {
 }
 
 
-_Calculation = Callable[[Mapping[str, Value]], Value]
-
-
 @dataclass(frozen=True)
 class _Compiler:
     """Turns the few syntax nodes that an expression may have into one function of the parameters."""
@@ -207,31 +217,48 @@ class _Compiler:
             return self.name(node.id)
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             word = node.value
-            return lambda known: word
+            return lambda given: word
         if isinstance(node, ast.BinOp):
             left, right, act = self.of(node.left), self.of(node.right), self.arithmetic(node.op)
-            return lambda known: act(self.number(left(known)), self.number(right(known)))
+            return lambda given: act(self.number(left(given)), self.number(right(given)))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
             sign, operand = -1.0 if isinstance(node.op, ast.USub) else 1.0, self.of(node.operand)
-            return lambda known: _times(Quantity(sign), self.number(operand(known)))
+            return lambda given: _times(Quantity(sign), self.number(operand(given)))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             opposite = self.of(node.operand)
-            return lambda known: not self.truth(opposite(known))
+            return lambda given: not self.truth(opposite(given))
         if isinstance(node, ast.BoolOp):
             parts, join = [self.of(part) for part in node.values], all if isinstance(node.op, ast.And) else any
-            return lambda known: join([self.truth(part(known)) for part in parts])
+            return lambda given: join([self.truth(part(given)) for part in parts])
         if isinstance(node, ast.Compare):
             sides, orders = [self.of(part) for part in (node.left, *node.comparators)], [self.order(op) for op in node.ops]
-            return lambda known: self.compared(orders, [side(known) for side in sides])
+            return lambda given: self.compared(orders, [side(given) for side in sides])
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in self.literals:
+            return self.answer(node.func.id, node)
         raise QuantityError(f"{self.text!r} is not an expression", unit_hint(self.text))
 
     def name(self, name: str) -> _Calculation:
         if name in self.literals:
             literal = self.literals[name]
-            return lambda known: literal
+            return lambda given: literal
         if name.startswith(_VARIABLE):
-            return operator.itemgetter(name[len(_VARIABLE) :])
-        return lambda known: name
+            parameter = name[len(_VARIABLE) :]
+            return lambda given: given.parameters[parameter]
+        return lambda given: name
+
+    def answer(self, question: str, node: ast.Call) -> _Calculation:
+        words = [self.of(argument) for argument in node.args]
+
+        def asked(given: _Given) -> bool:
+            if given.ask is None:
+                reason = f"{self.text!r} is not an expression here: {question}() asks about a whole scene"
+                raise QuantityError(reason, "questions stand under 'where'")
+            known = [word(given) for word in words]
+            if len(known) != 1 or node.keywords or not isinstance(known[0], str):
+                raise QuantityError(f"{self.text!r} needs one word in the brackets", f"for example {question}(expert)")
+            return given.ask(question, known[0])
+
+        return asked
 
     def number(self, value: Value) -> Quantity:
         if not isinstance(value, Quantity):

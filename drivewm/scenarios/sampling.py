@@ -39,6 +39,7 @@ from drivewm.scenarios.recorded import varied
 from drivewm.scenarios.stage import Misplaced, Stage, set_stage
 
 PLACINGS = 40  # draws of the parameters before a scenario is called impossible
+ASKINGS = 60  # placed scenes before the questions under ``where`` are called impossible to satisfy
 LOOK_AHEAD_M = 120.0  # route beyond what is driven at the speed limit
 TRACK_IDS = 10_000
 TENTHS = 10
@@ -79,19 +80,27 @@ def draw_scene(scenario: Scenario, index: int, seed: int, fixed: Mapping[str, Va
     """
     sequence = np.random.SeedSequence([seed, index, zlib.crc32(scenario.origin.encode())])
     chance, decoration, people = (np.random.default_rng(child) for child in sequence.spawn(3))
-    if scenario.log is not None:
-        return _recorded(scenario, draw_parameters(scenario, chance, fixed), f"{index}#{seed}", people)
-    for attempt in range(PLACINGS):
+    misplaced, refused, name = 0, dict[int, int](), f"{index}#{seed}"
+    while True:
         values = draw_parameters(scenario, chance, fixed)
         try:
-            stage, rows = _placed(scenario, values, decoration, people)
+            scene = _made(scenario, values, _Chance(name, int(sequence.generate_state(1)[0]), decoration, people))
         except Misplaced as problem:
+            misplaced += 1
             free = set(scenario.parameters) - set(fixed or {})
-            if not free or attempt == PLACINGS - 1:
+            if not free or misplaced == PLACINGS:
                 raise scenario.source.error(f"cannot be placed: {problem.reason}", problem.place) from None
             continue
-        return _scene(scenario, stage, rows, values, f"{index}#{seed}", int(sequence.generate_state(1)[0]))
-    raise AssertionError("the loop returns or raises")
+        broken = first_broken(scenario, values, scene)
+        if broken is None:
+            return scene
+        refused[broken] = refused.get(broken, 0) + 1
+        if sum(refused.values()) == ASKINGS:
+            worst = max(refused, key=lambda line: refused[line])
+            reason = (
+                f"'where' leaves nothing: none of {ASKINGS} scenes passes, {refused[worst]} fail {scenario.constraints[worst]!r}"
+            )
+            raise scenario.source.error(reason, ("where", worst), "choose ranges in which at least one scene in ten passes")
 
 
 def rejections(scenario: Scenario, draws: int = 1000, seed: int = 0) -> Rejections:
@@ -99,28 +108,35 @@ def rejections(scenario: Scenario, draws: int = 1000, seed: int = 0) -> Rejectio
     rng = np.random.default_rng(np.random.SeedSequence([seed, draws]))
     reasons: dict[str, int] = {}
     accepted: list[dict[str, float]] = []
-    for _ in range(draws):
+    for number in range(draws):
         quantiles = {name: rng.random() for name in scenario.parameters}
         values = {name: distribution.at(quantiles[name]) for name, distribution in scenario.parameters.items()}
-        broken = first_broken(scenario, values)
-        if broken is not None:
-            reasons[scenario.constraints[broken]] = reasons.get(scenario.constraints[broken], 0) + 1
-            continue
-        try:
-            if scenario.log is None:
-                _placed(scenario, values, rng, rng)
-        except Misplaced as problem:
-            reasons[problem.reason] = reasons.get(problem.reason, 0) + 1
-            continue
-        accepted.append(quantiles)
+        reason = _refusal(scenario, values, rng, f"{number}#{seed}")
+        if reason is None:
+            accepted.append(quantiles)
+        else:
+            reasons[reason] = reasons.get(reason, 0) + 1
     covered = {name: _coverage(chance, [u[name] for u in accepted]) for name, chance in scenario.parameters.items()}
     return Rejections(draws, len(accepted), reasons, covered)
 
 
-def _recorded(scenario: Scenario, values: Mapping[str, Value], draw: str, rng: np.random.Generator) -> Scene:
-    assert scenario.log is not None
-    scene = varied(scenario.log, resolve_recorded(scenario, values), scenario.source, rng)
-    return replace(scene, id=f"{scenario.id}:{draw}", family=scenario.family, **_drawn(scenario, values))
+@dataclass(frozen=True)
+class _Chance:
+    """Of a draw: its name (index#seed), the seed that the scene keeps, and its streams of random numbers."""
+
+    name: str
+    seed: int
+    decoration: np.random.Generator
+    people: np.random.Generator
+
+
+def _made(scenario: Scenario, values: Mapping[str, Value], chance: _Chance) -> Scene:
+    """The scene with these values; raises Misplaced where they cannot be placed."""
+    if scenario.log is not None:
+        scene = varied(scenario.log, resolve_recorded(scenario, values), scenario.source, chance.people)
+        return replace(scene, id=f"{scenario.id}:{chance.name}", family=scenario.family, **_drawn(scenario, values))
+    stage, rows = _placed(scenario, values, chance.decoration, chance.people)
+    return _scene(scenario, stage, rows, values, chance)
 
 
 def _drawn(scenario: Scenario, values: Mapping[str, Value]) -> dict[str, Any]:
@@ -129,6 +145,18 @@ def _drawn(scenario: Scenario, values: Mapping[str, Value]) -> dict[str, Any]:
         "parameters": {name: value.value if isinstance(value, Quantity) else str(value) for name, value in values.items()},
         "demands": tuple(with_values(text, values) for text in scenario.demands),
     }
+
+
+def _refusal(scenario: Scenario, values: Mapping[str, Value], rng: np.random.Generator, name: str) -> str | None:
+    """Why these values are refused: a constraint, or a reason why they cannot be placed."""
+    broken = first_broken(scenario, values)
+    if broken is None:
+        try:
+            scene = _made(scenario, values, _Chance(name, int(rng.integers(2**32)), rng, rng))
+        except Misplaced as problem:
+            return problem.reason
+        broken = first_broken(scenario, values, scene)
+    return None if broken is None else scenario.constraints[broken]
 
 
 def _coverage(chance: Distribution, quantiles: list[float]) -> Coverage:
@@ -180,11 +208,11 @@ def _cleared(road: RoadMap, rows: list[Row], horizon_s: float) -> RoadMap:
     )
 
 
-def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[str, Value], draw: str, seed: int) -> Scene:
+def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[str, Value], chance: _Chance) -> Scene:
     document = stage.document
     horizon = document.end.after
     pose = stage.ego_xy_yaw
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(chance.seed)
     conditions, changes = conditions_of(document.world, float(pose[2]), rng)
     reach = stage.ego_s_m + max(document.ego.speed, 1.2 * document.road.speed_limit) * horizon + LOOK_AHEAD_M
     zero = np.zeros(())
@@ -198,7 +226,7 @@ def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[st
         signal=np.array([signal.state_at(0.0) for signal in stage.road.signals], np.int8).reshape(-1),
     )
     return Scene(
-        id=f"{scenario.id}:{draw}",
+        id=f"{scenario.id}:{chance.name}",
         family=scenario.family,
         road=stage.road,
         start=start,
@@ -207,7 +235,7 @@ def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[st
         route_xy=first_metres(stage.route_xy, int(np.ceil(reach))),
         speed_limit_mps=document.road.speed_limit,
         horizon_s=horizon,
-        seed=seed,
+        seed=chance.seed,
         condition_changes=changes,
         **_drawn(scenario, values),
     )

@@ -312,6 +312,10 @@ _VARY = {
     "type": "object",
     "propertyNames": {"pattern": "^[A-Za-z][A-Za-z0-9_]*$"},
 }
+_WHERE = (
+    "what must hold: between parameters, $gap > 0.5 s * $speed, or of the scene as it is placed, preventable(r157) "
+    "or not preventable(attentive): whether the named driver gets through it without a collision"
+)
 Vary = Annotated[dict[str, Any], WithJsonSchema(_VARY)]
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
@@ -328,7 +332,7 @@ class Document(Part):
     maps_to: tuple[Sentence, ...] = Field((), description="names of the same situation in public protocols")
     tags: tuple[Word, ...] = Field((), description="words to find it by")
     vary: Vary = Field(default_factory=dict)
-    where: tuple[Sentence, ...] = Field((), description="what must hold between parameters: $gap > 0.5 s * $speed")
+    where: tuple[Sentence, ...] = Field((), description=_WHERE)
     score: tuple[Sentence, ...] = Field((), description="what the drive must keep to besides the rules: $min_gap > 1 m")
     road: Road
     world: Surroundings = Surroundings()
