@@ -240,3 +240,14 @@ class TestAttentive:
         result = drive(AttentivePolicy(), [at_gap(50.0, 0.0)], 25.0)
         full_s = result.states.t_s[np.argmax(result.states.ego_accel_mps2 < -5.0)]
         assert full_s == pytest.approx(1.25 + 0.5, abs=PERIOD_S)
+
+
+def test_a_car_behind_a_crest_is_seen_when_its_roof_comes_over_the_top() -> None:
+    """A parabola of 400 m radius: an eye 1.08 m high sees a roof 1.5 m high over sqrt(2 R) (sqrt(1.08) + sqrt(1.5)) = 64 m."""
+    x = np.arange(-200.0, 201.0, 1.0)
+    hill = np.stack([x + 200.0, np.maximum(0.0, 25.0 - x**2 / 800.0)], -1)  # its top is at x = 200 m
+    for apart_m, seen in ((68.0, False), (60.0, True)):
+        one = scene([Actor(200.0 + 0.54 * apart_m)], ego_x_m=200.0 - 0.46 * apart_m)
+        road = replace(one.road, height_xz_m=hill)
+        assert in_sight(one, one.start).tolist() == [True], "on a level road"
+        assert in_sight(replace(one, road=road), one.start).tolist() == [seen], apart_m

@@ -1,11 +1,11 @@
-"""Who is in sight: bodies and buildings hide what stands behind them, haze and darkness what is far away."""
+"""Who is in sight: bodies, buildings and the top of a hill hide what stands behind them, haze and darkness what is far away."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from drivewm.datatypes import Agents, Array, Conditions, RoadMap, Scene, WorldState
-from drivewm.geometry import box_corners_xy, ego_from_world, world_from_ego
+from drivewm.geometry import box_corners_xy, ego_from_world, hidden_by_ground, world_from_ego
 from drivewm.policies.reference.published import EYE_HEIGHT_M, lamp_range_m, visual_range_m
 from drivewm.sim.raster.light import illumination
 
@@ -34,7 +34,7 @@ def sight_range_m(conditions: Conditions, category: Array) -> Array:
 
 
 def _points(agents: Agents) -> tuple[Array, Array]:
-    """Five points at the top of each body [N, 5, 3], and whose they are [N, 5]."""
+    """Five points at the top of each body [N, 5, 3], above the ground there, and whose they are [N, 5]."""
     corners = box_corners_xy(agents.xy_yaw_world, 0.9 * agents.size_lwh_m[:, :2])
     flat = np.concatenate([agents.xy_yaw_world[:, None, :2], corners], 1)
     top = np.broadcast_to(agents.size_lwh_m[:, None, 2:], (*flat.shape[:2], 1))
@@ -42,10 +42,7 @@ def _points(agents: Agents) -> tuple[Array, Array]:
 
 
 def _unhidden(road: RoadMap, agents: Agents, eye_xy: Array, points: Array, of: Array) -> Array:
-    """Whether each point [N, P, 3] can be seen over and between all bodies and buildings.
-
-    This is the place for whatever else may hide, such as the ground at a crest: give eye and points the height of the ground.
-    """
+    """Whether each point [N, P, 3] can be seen over and between all bodies and buildings, and over the ground."""
     pose = np.concatenate([agents.xy_yaw_world, road.building_xy_yaw])
     size = np.concatenate([agents.size_lwh_m, road.building_size_lwh_m])
     hides = np.concatenate([agents.valid, np.ones(len(road.building_xy_yaw), bool)])
@@ -53,9 +50,16 @@ def _unhidden(road: RoadMap, agents: Agents, eye_xy: Array, points: Array, of: A
     hides &= np.hypot(*(pose[:, :2] - eye_xy).T) < reach + 0.5 * np.hypot(size[:, 0], size[:, 1])
     which = np.flatnonzero(hides)
     enter, leave = _crossings(eye_xy, points[..., None, :2], pose[which], size[which])
-    line_m = EYE_HEIGHT_M + np.stack([enter, leave]) * (points[..., 2] - EYE_HEIGHT_M)[..., None]
-    blocked = (enter < leave) & (size[which, 2] > line_m.min(0)) & (which != of[..., None])
-    return np.asarray(~blocked.any(-1))
+    eye_z = EYE_HEIGHT_M + float(road.ground_z_m(eye_xy[0]))
+    point_z = points[..., 2] + road.ground_z_m(points[..., 0])
+    line_z = eye_z + np.stack([enter, leave]) * (point_z - eye_z)[..., None]
+    top_z = size[which, 2] + road.ground_z_m(pose[which, 0])
+    blocked = (enter < leave) & (top_z > line_z.min(0)) & (which != of[..., None])
+    clear = ~blocked.any(-1)
+    if len(road.height_xz_m):
+        seen = np.concatenate([points[..., :2], point_z[..., None]], -1)
+        clear &= ~hidden_by_ground(road.height_xz_m, np.append(eye_xy, eye_z), seen)
+    return np.asarray(clear)
 
 
 def _crossings(eye_xy: Array, point_xy: Array, pose: Array, size: Array) -> tuple[Array, Array]:
