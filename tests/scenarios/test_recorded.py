@@ -140,6 +140,15 @@ def test_weather_constraints_and_demands_work_as_elsewhere(tmp_path: Path) -> No
     assert 25 < found.reasons["$late > 0 s"] < 75 and found.accepted + sum(found.reasons.values()) == 100
 
 
+def test_a_recorded_scene_can_be_asked_what_a_driver_prevents(tmp_path: Path) -> None:
+    """Behind a car that drives on, the driver of R157 touches nobody."""
+    file = written(tmp_path, ("ego: {", "where: [preventable(r157)]\nego: {"))
+    assert draw_scene(load_scenario(file), 0, 0).start.ego_speed_mps > 8.0
+    file.write_text(file.read_text().replace("preventable(r157)", "not preventable(r157)"))
+    found = rejections(load_scenario(file), 3)
+    assert found.accepted == 0 and found.reasons == {"not preventable(r157)": 3}
+
+
 def test_another_log_is_another_scenario(tmp_path: Path) -> None:
     first = load_scenario(written(tmp_path / "a")).sha8
     other = write_recorded(replace(recording(), speed_limit_mps=20.0), tmp_path / "b").scenario
