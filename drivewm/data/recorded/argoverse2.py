@@ -1,213 +1,307 @@
-"""Argoverse 2 sensor logs: boxes in the ego's frame, ego poses in the city, and the vector map.
+"""Argoverse 2 sensor logs: boxes by sweep in the ego frame, ego poses in the city, the vector map. Images are not needed.
 
-Formats as in the data set's own documentation: the ego frame lies at the rear axle, quaternions are w first, lanes are drawn by
-their two edges in the direction of travel, a crossing by the two edges that people walk along.
+Sources: the user guide and the readers of av2-api (argoverse/av2-api on GitHub). The ego frame lies at the rear axle there too.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from shapely import MultiPoint
+from shapely import MultiPoint, Polygon
+from shapely.geometry.polygon import orient
 
-from drivewm.data.recorded.drive import SourceDrive, SourceTrack
-from drivewm.data.recorded.lanes import lane_between
+from drivewm.data.recorded.assembly import Found, Track, joined_areas, lane_between, painted_once
 from drivewm.datatypes import EGO_SHAPE, AgentClass, Array, Lane, Marking, RoadMap
 from drivewm.errors import InputError
-from drivewm.scenarios.roads_lines import offset_line
+from drivewm.store import read_json
 
-CLASS_OF: dict[str, AgentClass] = {  # BICYCLIST and MOTORCYCLIST ride something that has a box of its own
+ANNOTATIONS, POSES, MAP = "annotations.feather", "city_SE3_egovehicle.feather", "map"
+_PARTS = f"a log has {ANNOTATIONS}, {POSES} and {MAP}/log_map_archive_*.json"
+
+# The taxonomy of the sensor data set, 30 categories. SIGN, STOP_SIGN and EGO_VEHICLE are left out.
+CLASS_OF: dict[str, AgentClass] = {
     "REGULAR_VEHICLE": AgentClass.CAR,
-    **dict.fromkeys(("LARGE_VEHICLE", "BOX_TRUCK", "TRUCK", "TRUCK_CAB", "VEHICULAR_TRAILER"), AgentClass.TRUCK),
-    **dict.fromkeys(("BUS", "SCHOOL_BUS", "ARTICULATED_BUS", "RAILED_VEHICLE"), AgentClass.BUS),
+    "LARGE_VEHICLE": AgentClass.TRUCK,
+    "BOX_TRUCK": AgentClass.TRUCK,
+    "TRUCK": AgentClass.TRUCK,
+    "TRUCK_CAB": AgentClass.TRUCK,
+    "VEHICULAR_TRAILER": AgentClass.TRUCK,
+    "BUS": AgentClass.BUS,
+    "SCHOOL_BUS": AgentClass.BUS,
+    "ARTICULATED_BUS": AgentClass.BUS,
+    "RAILED_VEHICLE": AgentClass.BUS,
     "MOTORCYCLE": AgentClass.MOTORCYCLE,
+    "MOTORCYCLIST": AgentClass.MOTORCYCLE,
     "BICYCLE": AgentClass.BICYCLE,
-    **dict.fromkeys(
-        ("PEDESTRIAN", "OFFICIAL_SIGNALER", "STROLLER", "WHEELCHAIR", "WHEELED_RIDER", "WHEELED_DEVICE", "DOG", "ANIMAL"),
-        AgentClass.PEDESTRIAN,
-    ),
-    **dict.fromkeys(("CONSTRUCTION_CONE", "CONSTRUCTION_BARREL", "BOLLARD"), AgentClass.TRAFFIC_CONE),
+    "BICYCLIST": AgentClass.BICYCLE,
+    "WHEELED_DEVICE": AgentClass.BICYCLE,
+    "WHEELED_RIDER": AgentClass.BICYCLE,
+    "PEDESTRIAN": AgentClass.PEDESTRIAN,
+    "OFFICIAL_SIGNALER": AgentClass.PEDESTRIAN,
+    "STROLLER": AgentClass.PEDESTRIAN,
+    "WHEELCHAIR": AgentClass.PEDESTRIAN,
+    "ANIMAL": AgentClass.PEDESTRIAN,
+    "DOG": AgentClass.PEDESTRIAN,
+    "BOLLARD": AgentClass.BARRIER,
     "MESSAGE_BOARD_TRAILER": AgentClass.BARRIER,
+    "TRAFFIC_LIGHT_TRAILER": AgentClass.BARRIER,
+    "CONSTRUCTION_CONE": AgentClass.TRAFFIC_CONE,
+    "CONSTRUCTION_BARREL": AgentClass.TRAFFIC_CONE,
+    "MOBILE_PEDESTRIAN_CROSSING_SIGN": AgentClass.TRAFFIC_CONE,
 }
-DRIVEN = ("VEHICLE", "BUS")  # lane types; bicycle lanes are no lanes to drive on
-DOUBLE_M = 0.12  # from the edge to each line of a double one
-BOX_COLUMNS = (
-    "timestamp_ns",
-    "track_uuid",
-    "category",
-    "length_m",
-    "width_m",
-    "height_m",
-    "qw",
-    "qx",
-    "qy",
-    "qz",
-    "tx_m",
-    "ty_m",
-)
-POSE_COLUMNS = ("timestamp_ns", "qw", "qx", "qy", "qz", "tx_m", "ty_m")
+_RIDERS = {"MOTORCYCLIST": "MOTORCYCLE", "BICYCLIST": "BICYCLE", "WHEELED_RIDER": "WHEELED_DEVICE"}
+_RIDES_WITHIN_M = 1.0
+_DRIVEN = ("VEHICLE", "BUS")  # lane types; the third is BIKE
 
 
-def is_log(path: Path) -> bool:
-    return (path / "annotations.feather").is_file() or (path / "city_SE3_egovehicle.feather").is_file()
-
-
-def read_log(folder: Path) -> SourceDrive:
-    """The drive in the folder of one log; raises InputError naming the file that is missing or wrong."""
-    boxes = _columns(folder / "annotations.feather", BOX_COLUMNS)
-    poses = _columns(folder / "city_SE3_egovehicle.feather", POSE_COLUMNS)
-    order = np.argsort(poses["timestamp_ns"], kind="stable")
-    poses = {name: values[order] for name, values in poses.items()}
-    stamps = np.unique(boxes["timestamp_ns"])
-    ego_at = np.searchsorted(poses["timestamp_ns"], stamps)
-    known = (ego_at < len(order)) & (poses["timestamp_ns"][np.minimum(ego_at, len(order) - 1)] == stamps)
-    if known.sum() < 3:
-        raise InputError("has no pose at the instants of the boxes", file=folder / "city_SE3_egovehicle.feather")
-    stamps, ego_at = stamps[known], ego_at[known]
-    ego_xy_yaw = np.stack([poses["tx_m"], poses["ty_m"], _yaw(poses)], -1)[ego_at]
-    t_s = (stamps - stamps[0]) * 1e-9
-    size = np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m, EGO_SHAPE.height_m])
-    ego = SourceTrack("ego", AgentClass.CAR, size, t_s, ego_xy_yaw)
-    tracks, left_out = _tracks(boxes, stamps, poses, ego_at)
-    return SourceDrive(
-        f"av2_{folder.name[:8].lower()}", f"Argoverse 2 log {folder.name}", ego, tracks, _road(folder), left_out=left_out
+def read_argoverse2(folder: Path) -> Found:
+    """A log folder. Raises `InputError` naming the file that is missing, cannot be read, or holds what is no number."""
+    poses, boxes = _poses(folder / POSES), _boxes(folder / ANNOTATIONS)
+    sweeps_ns = np.unique(boxes.time_ns)
+    ego_xyz, ego_turn = poses.at(sweeps_ns)
+    sweep = np.searchsorted(sweeps_ns, boxes.time_ns)
+    centre = ego_turn[sweep].apply(boxes.xyz) + ego_xyz[sweep]
+    t_s = (sweeps_ns - sweeps_ns[0]) * 1e-9
+    xy_yaw = np.column_stack([centre[:, :2], _yaw_rad(ego_turn[sweep] * boxes.turn)])
+    ego = Track("ego", AgentClass.CAR, t_s, np.column_stack([ego_xyz[:, :2], _yaw_rad(ego_turn)]), _EGO_LWH_M)
+    tracks, left_out = _tracks(boxes, t_s[sweep], xy_yaw)
+    road, bike_lanes = _road(_map_file(folder))
+    if bike_lanes:
+        left_out.append(f"{bike_lanes} bicycle lanes are drivable ground, not lanes")
+    return Found(
+        file=folder,
+        name=f"av2_{folder.name[:8]}",
+        source=f"Argoverse 2 log {folder.name}",
+        ego=ego,
+        tracks=tuple(tracks),
+        road=road,
+        left_out=tuple(left_out),
     )
 
 
-def _columns(file: Path, names: tuple[str, ...]) -> dict[str, Array]:
-    from pyarrow import ArrowException
-    from pyarrow.feather import read_table
+_EGO_LWH_M = np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m, EGO_SHAPE.height_m])
 
+
+@dataclass(frozen=True, slots=True)
+class _Poses:
+    """City from ego, at P rising times."""
+
+    file: Path
+    time_ns: Array  # int64 [P]
+    xyz: Array  # [P, 3]
+    turn: Any  # scipy Rotation of P
+
+    def at(self, time_ns: Array) -> tuple[Array, Any]:
+        """Positions [T, 3] and rotations at times within the poses."""
+        from scipy.spatial.transform import Slerp
+
+        if time_ns[0] < self.time_ns[0] or time_ns[-1] > self.time_ns[-1]:
+            raise InputError("does not cover the time of the annotations", file=self.file)
+        known_s, at_s = (self.time_ns - self.time_ns[0]) * 1e-9, (time_ns - self.time_ns[0]) * 1e-9
+        xyz = np.stack([np.interp(at_s, known_s, self.xyz[:, i]) for i in range(3)], -1)
+        return xyz, Slerp(known_s, self.turn)(at_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Boxes:
+    """B boxes in the ego frame of their sweep."""
+
+    time_ns: Array  # int64 [B]
+    xyz: Array  # [B, 3]
+    turn: Any  # scipy Rotation of B
+    size_lwh_m: Array  # [B, 3]
+    track: list[str]
+    category: list[str]
+
+
+def _poses(file: Path) -> _Poses:
+    table = _table(file)
+    time_ns, first = np.unique(_numbers(table, file, ("timestamp_ns",), np.int64)[:, 0], return_index=True)
+    if len(time_ns) < 2:
+        raise InputError("has fewer than two poses", file=file)
+    xyz = _numbers(table, file, ("tx_m", "ty_m", "tz_m"), np.float64)
+    return _Poses(file, time_ns, xyz[first], _rotations(table, file)[first])
+
+
+def _boxes(file: Path) -> _Boxes:
+    table = _table(file)
+    track, category = (_texts(table, file, name) for name in ("track_uuid", "category"))
+    if not track:
+        raise InputError("has no boxes", file=file)
+    return _Boxes(
+        time_ns=_numbers(table, file, ("timestamp_ns",), np.int64)[:, 0],
+        xyz=_numbers(table, file, ("tx_m", "ty_m", "tz_m"), np.float64),
+        turn=_rotations(table, file),
+        size_lwh_m=_numbers(table, file, ("length_m", "width_m", "height_m"), np.float64),
+        track=track,
+        category=category,
+    )
+
+
+def _table(file: Path) -> Any:
     if not file.is_file():
-        raise InputError("does not exist", file=file)
+        raise InputError("is missing", file=file, hint=_PARTS)
+    from pyarrow import ArrowException, feather
+
     try:
-        table = read_table(str(file), columns=list(names))
-        columns = {name: table.column(name).to_numpy() for name in names}
-    except (ArrowException, OSError, KeyError, ValueError) as error:
-        raise InputError(f"cannot be read as a feather file: {' '.join(str(error).split())[:160]}", file=file) from None
-    if not len(columns[names[0]]):
-        raise InputError("is empty", file=file)
-    for name, values in columns.items():
-        if name not in ("track_uuid", "category") and not np.isfinite(values.astype(np.float64)).all():
-            raise InputError("holds numbers that are not finite", file=file, place=name)
-    return columns
+        return feather.read_table(str(file), memory_map=False)
+    except (ArrowException, OSError) as error:
+        raise InputError(f"is no feather file: {' '.join(str(error).split())[:120]}", file=file) from error
 
 
-def _yaw(columns: dict[str, Array]) -> Array:
-    w, x, y, z = (columns[f"q{axis}"].astype(np.float64) for axis in "wxyz")
-    return np.asarray(np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))
+def _column(table: Any, file: Path, name: str) -> Any:
+    if name not in table.column_names:
+        raise InputError(f"has no column {name!r}", file=file, hint="it has " + ", ".join(table.column_names))
+    return table.column(name)
 
 
-def _tracks(
-    boxes: dict[str, Array], stamps: Array, poses: dict[str, Array], ego_at: Array
-) -> tuple[tuple[SourceTrack, ...], tuple[str, ...]]:
-    """All tracks in city coordinates, and how many of which category are left out."""
-    at = np.clip(np.searchsorted(stamps, boxes["timestamp_ns"]), 0, len(stamps) - 1)
-    usable = stamps[at] == boxes["timestamp_ns"]
-    rotation, origin = _rotations(poses)[ego_at][at], np.stack([poses["tx_m"], poses["ty_m"]], -1)[ego_at][at]
-    local = np.stack([boxes["tx_m"], boxes["ty_m"]], -1)
-    # Roads are nearly level: the ego's tilt turns its plane by less than a box is off.
-    xy = np.einsum("nij,nj->ni", rotation, local) + origin
-    yaw = _yaw(boxes) + np.arctan2(rotation[:, 1, 0], rotation[:, 0, 0])
-    xy_yaw = np.column_stack([xy, yaw])
-    size = np.column_stack([boxes["length_m"], boxes["width_m"], boxes["height_m"]]).astype(np.float64)
-    out, omitted = [], Counter[str]()
-    for uuid in dict.fromkeys(boxes["track_uuid"].tolist()):
-        rows = np.flatnonzero((boxes["track_uuid"] == uuid) & usable)
-        if not len(rows):
+def _numbers(table: Any, file: Path, names: tuple[str, ...], kind: type) -> Array:
+    """Columns as [rows, len(names)]; raises `InputError` for what is no finite number."""
+    columns = []
+    for name in names:
+        try:
+            values: Array = np.asarray(_column(table, file, name).to_numpy()).astype(kind)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise InputError("is not all numbers", file=file, place=f"column {name}") from error
+        if not np.isfinite(values).all():
+            place = f"column {name}, row {int(np.argmin(np.isfinite(values)))}"
+            raise InputError("is not a finite number", file=file, place=place)
+        columns.append(values)
+    return np.stack(columns, -1)
+
+
+def _texts(table: Any, file: Path, name: str) -> list[str]:
+    return [str(value) for value in _column(table, file, name).to_pylist()]
+
+
+def _rotations(table: Any, file: Path) -> Any:
+    from scipy.spatial.transform import Rotation
+
+    quaternion = _numbers(table, file, ("qx", "qy", "qz", "qw"), np.float64)
+    length = np.linalg.norm(quaternion, axis=1)
+    if len(length) and not (np.abs(length - 1.0) < 0.01).all():
+        row = int(np.argmax(np.abs(length - 1.0)))
+        raise InputError("is not a rotation", file=file, place=f"columns qw, qx, qy, qz, row {row}")
+    return Rotation.from_quat(quaternion)
+
+
+def _yaw_rad(turn: Any) -> Array:
+    matrix = turn.as_matrix()
+    return np.asarray(np.arctan2(matrix[:, 1, 0], matrix[:, 0, 0]))
+
+
+def _tracks(boxes: _Boxes, t_s: Array, xy_yaw: Array) -> tuple[list[Track], list[str]]:
+    """The tracks that have a class, and a sentence for each category that has none."""
+    rows: dict[str, list[int]] = {}
+    for i in np.argsort(boxes.time_ns, kind="stable"):
+        rows.setdefault(boxes.track[i], []).append(int(i))
+    found: dict[str, list[Track]] = {}
+    unknown: Counter[str] = Counter()
+    for name, of_track in rows.items():
+        category = boxes.category[of_track[0]]
+        if category == "EGO_VEHICLE":
             continue
-        rows = rows[np.argsort(boxes["timestamp_ns"][rows])]
-        word = str(boxes["category"][rows[0]])
-        if word not in CLASS_OF:
-            omitted[word] += 1
+        if category not in CLASS_OF:
+            unknown[category] += 1
             continue
-        t_s = (boxes["timestamp_ns"][rows] - stamps[0]) * 1e-9
-        out.append(SourceTrack(str(uuid), CLASS_OF[word], np.median(size[rows], axis=0), t_s, xy_yaw[rows]))
-    return tuple(out), tuple(f"{count} of category {word}" for word, count in sorted(omitted.items()))
+        at_s, first = np.unique(t_s[of_track], return_index=True)
+        kept = np.array(of_track)[first]
+        track = Track(name, CLASS_OF[category], at_s, xy_yaw[kept], np.median(boxes.size_lwh_m[kept], axis=0))
+        found.setdefault(category, []).append(track)
+    sentences = [f"{count} tracks of {category} have no class here" for category, count in sorted(unknown.items())]
+    for rider, ridden in _RIDERS.items():
+        alone = [track for track in found.get(rider, ()) if not any(_rides(track, on) for on in found.get(ridden, ()))]
+        if merged := len(found.get(rider, ())) - len(alone):
+            sentences.append(f"{merged} tracks of {rider} are one with what they ride")
+        found[rider] = alone
+    order = {name: i for i, name in enumerate(rows)}
+    return sorted((track for of in found.values() for track in of), key=lambda track: order[track.name]), sentences
 
 
-def _rotations(poses: dict[str, Array]) -> Array:
-    """Rotations about the vertical [N, 2, 2]."""
-    yaw = _yaw(poses)
-    cos, sin = np.cos(yaw), np.sin(yaw)
-    return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
+def _rides(rider: Track, on: Track) -> bool:
+    """Whether two tracks are in one place whenever both are seen."""
+    _, i, j = np.intersect1d(rider.t_s, on.t_s, return_indices=True)
+    gap = np.hypot(*(rider.xy_yaw[i, :2] - on.xy_yaw[j, :2]).T)
+    return bool(len(gap) and np.median(gap) < _RIDES_WITHIN_M)
 
 
-def _road(folder: Path) -> RoadMap:
-    files = sorted((folder / "map").glob("log_map_archive_*.json"))
+def _map_file(folder: Path) -> Path:
+    files = sorted((folder / MAP).glob("log_map_archive_*.json"))
     if not files:
-        raise InputError("has no map/log_map_archive_*.json", file=folder)
+        raise InputError("has no vector map", file=folder / MAP, hint=_PARTS)
+    return files[0]
+
+
+def _road(file: Path) -> tuple[RoadMap, int]:
+    """The map in city coordinates, and how many bicycle lanes it has."""
+    content = read_json(file)
     try:
-        document = json.loads(files[0].read_text("utf-8"))
-        lanes = _lanes(document["lane_segments"])
-        return RoadMap(
-            lanes=tuple(lanes),
-            drivable=tuple(_xy(area["area_boundary"]) for area in document["drivable_areas"].values()),
-            crosswalks=tuple(_crossing(one) for one in document["pedestrian_crossings"].values()),
-            markings=tuple(_markings(document["lane_segments"])),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
-        reason = f"is no map of Argoverse 2: {type(error).__name__} {' '.join(str(error).split())[:120]}"
-        raise InputError(reason, file=files[0]) from None
+        segments = {str(record["id"]): record for record in content["lane_segments"].values()}
+        drivable = [_xy(record["area_boundary"], file) for record in content["drivable_areas"].values()]
+        crossings = [[*record["edge1"], *record["edge2"]] for record in content["pedestrian_crossings"].values()]
+        edges = {
+            (name, side): _xy(segments[name][f"{side}_lane_boundary"], file) for name in segments for side in ("left", "right")
+        }
+        lanes = _lanes(segments, edges)
+        paint = _paint(segments, edges)
+        crosswalks = [_outline(_xy(points, file)) for points in crossings]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"is no Argoverse 2 map: {error} is missing or has another form", file=file) from error
+    road = RoadMap(
+        lanes=tuple(lanes),
+        drivable=joined_areas(drivable),
+        crosswalks=tuple(xy for xy in crosswalks if len(xy) > 2),
+        markings=paint,
+    )
+    return road, sum(record["lane_type"] not in _DRIVEN for record in segments.values())
 
 
-def _xy(points: list[dict[str, Any]]) -> Array:
+def _xy(points: list[dict[str, float]], file: Path) -> Array:
     xy = np.array([[point["x"], point["y"]] for point in points], np.float64)
-    if not np.isfinite(xy).all() or len(xy) < 2:
-        raise ValueError("a line of less than two finite points")
+    if len(xy) < 2 or not np.isfinite(xy).all():
+        raise InputError("a line has fewer than two points or one that is no number", file=file)
     return xy
 
 
-def _lanes(segments: dict[str, Any]) -> list[Lane]:
-    found: dict[str, Lane] = {}
-    for segment in segments.values():
-        if segment["lane_type"] in DRIVEN:
-            lane = lane_between(str(segment["id"]), _xy(segment["left_lane_boundary"]), _xy(segment["right_lane_boundary"]))
-            if lane is not None:
-                found[lane.id] = lane
-    return [_linked(lane, segments[lane.id], found) for lane in found.values()]
+def _lanes(segments: dict[str, Any], edges: dict[tuple[str, str], Array]) -> list[Lane]:
+    lanes: dict[str, Lane] = {}
+    for name, record in segments.items():
+        if record["lane_type"] in _DRIVEN:
+            lane = lane_between(name, edges[name, "left"], edges[name, "right"])
+            lanes |= {name: lane} if lane else {}
+    return [
+        replace(
+            lane,
+            successors=tuple(str(follower) for follower in segments[name]["successors"] if str(follower) in lanes),
+            left=_beside(lane, lanes.get(str(segments[name]["left_neighbor_id"]))),
+            right=_beside(lane, lanes.get(str(segments[name]["right_neighbor_id"]))),
+        )
+        for name, lane in lanes.items()
+    ]
 
 
-def _linked(lane: Lane, segment: dict[str, Any], found: dict[str, Lane]) -> Lane:
-    def beside(key: str) -> str | None:
-        """A neighbour that goes the same way."""
-        other = found.get(str(segment[key]))
-        if other is None:
-            return None
-        ways = [one.centre_xy[-1] - one.centre_xy[0] for one in (lane, other)]
-        return other.id if float(ways[0] @ ways[1]) > 0 else None
-
-    ahead = tuple(str(one) for one in segment["successors"] if str(one) in found)
-    sides = beside("left_neighbor_id"), beside("right_neighbor_id")
-    return Lane(lane.id, lane.centre_xy, lane.width_m, lane.speed_limit_mps, ahead, *sides)
+def _beside(lane: Lane, other: Lane | None) -> str | None:
+    """The id of a neighbour that runs the same way; the map names oncoming lanes too."""
+    if other is None:
+        return None
+    ahead, along = lane.centre_xy[-1] - lane.centre_xy[0], other.centre_xy[-1] - other.centre_xy[0]
+    return other.id if float(ahead @ along) > 0 else None
 
 
-def _markings(segments: dict[str, Any]) -> list[Marking]:
-    """Painted edges; one that two lanes share is painted once."""
-    out: dict[tuple[float, ...], list[Marking]] = {}
-    for segment in segments.values():
-        for side in ("left", "right"):
-            word, xy = str(segment[f"{side}_lane_mark_type"]), _xy(segment[f"{side}_lane_boundary"])
-            if word in ("NONE", "UNKNOWN"):
-                continue
-            kind = "dashed" if word.startswith(("DASHED", "DASH_")) else "solid"
-            double = word.startswith("DOUBLE")
-            lines = [offset_line(xy, aside) for aside in (-DOUBLE_M, DOUBLE_M)] if double else [xy]
-            ends = sorted([tuple(xy[0].round(1)), tuple(xy[-1].round(1))])
-            out.setdefault((*ends[0], *ends[1]), [Marking(line, kind) for line in lines])
-    return [marking for markings in out.values() for marking in markings]
+def _paint(segments: dict[str, Any], edges: dict[tuple[str, str], Array]) -> tuple[Marking, ...]:
+    """The painted boundaries. Colour and doubling are not kept."""
+    marks = {edge: segments[edge[0]][f"{edge[1]}_lane_mark_type"] for edge in edges}
+    kinds = {edge: "solid" if "SOLID" in mark else "dashed" if "DASH" in mark else None for edge, mark in marks.items()}
+    return painted_once([(edges[edge], kind) for edge, kind in kinds.items() if kind])
 
 
-def _crossing(crossing: dict[str, Any]) -> Array:
-    """The four corners [4, 2] between both edges, counter-clockwise."""
-    ends = np.concatenate([_xy(crossing["edge1"])[[0, -1]], _xy(crossing["edge2"])[[0, -1]]])
-    hull = MultiPoint(ends).convex_hull
-    return (
-        np.asarray(hull.exterior.coords, np.float64)[:-1][::-1]
-        if not hull.exterior.is_ccw
-        else np.asarray(hull.exterior.coords)[:-1]
-    )
+def _outline(xy: Array) -> Array:
+    """The hull of a crossing's two edges, whichever way they run, counter-clockwise."""
+    hull = MultiPoint(xy).convex_hull
+    return np.asarray(orient(hull).exterior.coords)[:-1] if isinstance(hull, Polygon) else np.zeros((0, 2))

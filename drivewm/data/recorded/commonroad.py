@@ -1,195 +1,194 @@
-"""CommonRoad scenarios (XML 2018b and 2020a): lanelets, obstacles with trajectories, and a planning problem.
+"""CommonRoad scenario files, versions 2018b and 2020a: recorded vehicles on lanelets, and a place where a planner would start.
 
-Positions are middles of vehicles; time counts in steps of ``timeStepSize``.
+Source: the XML documentation of both versions (commonroad.in.tum.de). Positions are centres of vehicles.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from drivewm.data.recorded.drive import SourceDrive, SourceTrack
-from drivewm.data.recorded.lanes import UNKNOWN_MPS, joined_area, lane_between
-from drivewm.data.recorded.tracks import onward
-from drivewm.datatypes import EGO_SHAPE, AgentClass, Array, Lane, Marking, RoadMap
+from drivewm.data.recorded.assembly import Found, Track
+from drivewm.data.recorded.lanelets import lane_at, number, points_xy, read_lanelets, straight_on_xy
+from drivewm.datatypes import EGO_SHAPE, AgentClass, Array, RoadMap
 from drivewm.errors import InputError, did_you_mean
-from drivewm.geometry import point_at_s
+from drivewm.geometry import frenet_sd, point_at_s
+from drivewm.scenarios.bodies import BODIES
 from drivewm.scenarios.xml import Element, child, children, read_xml, real, tag
 
+_VERSIONS = ("2018b", "2020a")
+_STEP_S = 0.1
+_DROVE_M = 5.0
+
+# Types of obstacles in both versions; those of buildings and of the road's own edges are left out.
 CLASS_OF: dict[str, AgentClass] = {
-    **dict.fromkeys(("car", "parkedVehicle", "taxi", "priorityVehicle"), AgentClass.CAR),
+    "car": AgentClass.CAR,
+    "taxi": AgentClass.CAR,
+    "priorityVehicle": AgentClass.CAR,
+    "parkedVehicle": AgentClass.CAR,
+    "unknown": AgentClass.CAR,
     "truck": AgentClass.TRUCK,
-    **dict.fromkeys(("bus", "train"), AgentClass.BUS),
+    "bus": AgentClass.BUS,
+    "train": AgentClass.BUS,
     "motorcycle": AgentClass.MOTORCYCLE,
     "bicycle": AgentClass.BICYCLE,
     "pedestrian": AgentClass.PEDESTRIAN,
-    **dict.fromkeys(("constructionZone", "roadBoundary"), AgentClass.BARRIER),
+    "constructionZone": AgentClass.BARRIER,
 }
-HEIGHT_M = {AgentClass.TRUCK: 3.2, AgentClass.BUS: 3.1, AgentClass.PEDESTRIAN: 1.7, AgentClass.BARRIER: 1.0}
-MOST_STEPS = 100_000
+_HEIGHT_M = {kind.category: kind.size_lwh_m[2] for kind in reversed(BODIES.values())}
 
 
-def read_scenario(file: Path, ego: str | None = None) -> SourceDrive:
-    """The drive in a file. The ego is the obstacle of that id, or keeps the speed and the lane of the planning problem's start.
+def read_commonroad(file: Path, ego: str | None) -> Found:
+    """A scenario file.
 
-    Raises InputError with file and line for what is missing or wrong, and for an unknown ``ego``.
+    ``ego`` is the id of the obstacle that becomes the ego. When None the ego starts where the first planning problem does. The
+    file does not say how it goes on: it keeps its speed and its place in the lane, and goes straight on where lanes part, until
+    the last obstacle is gone. In a file without planning problem the ego is the vehicle that is seen longest of those that
+    drive more than 5 m. The ego has its own size, whatever the vehicle had whose place it takes.
+    Raises `InputError` naming file and line for what is missing or no number, and for an unknown ``ego``.
     """
     root = read_xml(file, "commonRoad")
-    step_s = real(root, "timeStepSize", file)
-    if not 0.001 <= step_s <= 10.0:
-        raise InputError(f"timeStepSize is {step_s:g} s", file=file, line=root.sourceline)
-    road = _road(root, file)
-    tracks, left_out = _obstacles(root, file, step_s)
-    name = "cr_" + re.sub(r"[^a-z0-9]+", "_", str(root.get("benchmarkID", file.stem)).lower()).strip("_")
-    source = f"CommonRoad {root.get('benchmarkID', file.stem)}"
-    if ego is not None:
-        known = [track.name for track in tracks]
-        if ego not in known:
-            raise InputError(f"has no obstacle {ego!r}", file=file, hint=did_you_mean(ego, known) or ", ".join(known[:12]))
-        chosen = tracks.pop(known.index(ego))
-        chosen = SourceTrack("ego", AgentClass.CAR, chosen.size_lwh_m, chosen.t_s, _rear_axle(chosen.xy_yaw))
-        if len(chosen.t_s) < 2:
-            raise InputError(f"obstacle {ego!r} does not move", file=file)
+    if root.get("commonRoadVersion") not in _VERSIONS:
+        reason = f"is version {root.get('commonRoadVersion')!r}"
+        raise InputError(reason, file=file, line=root.sourceline, hint="we read " + " and ".join(_VERSIONS))
+    step_s = real(root, "timeStepSize", file, _STEP_S)
+    if step_s <= 0:
+        raise InputError("timeStepSize is not above 0", file=file, line=root.sourceline)
+    road, left_out = read_lanelets(root, file)
+    tracks, notes = _tracks(root, step_s, file)
+    problem = next(iter(children(root, "planningProblem")), None)
+    if ego is None and problem is not None:
+        driver = _planned(problem, road, tracks, step_s, file)
+        notes.append("the ego's way is not recorded: from the start of the planning problem it holds its speed and its lane")
+        notes.append("the goal of the planning problem is not read")
     else:
-        chosen = _planned(root, file, road, max((track.t_s[-1] for track in tracks), default=10.0))
-    return SourceDrive(name, source, chosen, tuple(tracks), road, left_out=left_out)
-
-
-def _rear_axle(xy_yaw: Array) -> Array:
-    out = xy_yaw.copy()
-    out[:, :2] -= EGO_SHAPE.rear_axle_to_centre_m * np.stack([np.cos(xy_yaw[:, 2]), np.sin(xy_yaw[:, 2])], -1)
-    return out
-
-
-def _number(element: Element | None, file: Path, within: Element) -> float:
-    """The value of an element that is exact or an interval, whose middle counts."""
-    if element is None:
-        raise InputError("a number is missing", file=file, line=within.sourceline, place=tag(within))
-    ends = [child(element, name) for name in ("exact", "intervalStart", "intervalEnd")]
-    texts = [str(one.text) for one in ends if one is not None] or [str(element.text)]
-    try:
-        value = float(np.mean([float(text) for text in texts]))
-    except ValueError:
-        value = np.nan
-    if not abs(value) < 1e9:
-        raise InputError(f"{texts[0].strip()[:40]!r} is not a number", file=file, line=element.sourceline, place=tag(element))
-    return value
-
-
-def _point(element: Element | None, file: Path, within: Element) -> Array:
-    if element is None:
-        raise InputError("a point is missing", file=file, line=within.sourceline, place=tag(within))
-    return np.array([_number(child(element, axis), file, element) for axis in "xy"])
-
-
-def _state(state: Element, file: Path, step_s: float) -> tuple[float, Array]:
-    """Time in s and pose [3] of a state."""
-    position = child(state, "position")
-    region = next((one for one in ("rectangle", "circle") if child(position, one) is not None), None)  # its middle counts
-    xy = _point(child(position, "point") if region is None else child(position, region, "center"), file, state)
-    yaw = _number(child(state, "orientation"), file, state)
-    steps = _number(child(state, "time"), file, state) if child(state, "time") is not None else 0.0
-    if not 0 <= steps <= MOST_STEPS:
-        raise InputError(f"a state at step {steps:g}", file=file, line=state.sourceline)
-    return steps * step_s, np.array([*xy, yaw])
-
-
-def _obstacles(root: Element, file: Path, step_s: float) -> tuple[list[SourceTrack], tuple[str, ...]]:
-    out: list[SourceTrack] = []
-    omitted = Counter[str]()
-    last_s = 0.0
-    for one in children(root, "obstacle", "dynamicObstacle", "staticObstacle"):
-        word = str(getattr(child(one, "type"), "text", "") or "unknown").strip()
-        size = _size(one, file, CLASS_OF.get(word))
-        initial = child(one, "initialState")
-        if word not in CLASS_OF or size is None or initial is None:
-            omitted[word] += 1
-            continue
-        trajectory = child(one, "trajectory")
-        states = [initial, *([] if trajectory is None else children(trajectory, "state"))]
-        read = dict(_state(state, file, step_s) for state in states)
-        t_s = np.array(sorted(read))
-        last_s = max(last_s, t_s[-1])
-        out.append(SourceTrack(str(one.get("id")), CLASS_OF[word], size, t_s, np.stack([read[t] for t in t_s])))
-    # Who has no trajectory stands there all the time.
-    out = [_lasting(track, last_s) if len(track.t_s) == 1 else track for track in out]
-    return out, tuple(f"{count} of type {word}" for word, count in sorted(omitted.items()))
-
-
-def _lasting(track: SourceTrack, last_s: float) -> SourceTrack:
-    """Seen every step, so that no gap is in it."""
-    t_s = np.arange(0.0, max(last_s, 1.0) + 0.25, 0.25)
-    return SourceTrack(track.name, track.category, track.size_lwh_m, t_s, np.repeat(track.xy_yaw, len(t_s), axis=0))
-
-
-def _size(obstacle: Element, file: Path, category: AgentClass | None) -> Array | None:
-    rectangle, circle = child(obstacle, "shape", "rectangle"), child(obstacle, "shape", "circle")
-    height = HEIGHT_M.get(category, 1.5) if category is not None else 1.5
-    if rectangle is not None:
-        sides = [_number(child(rectangle, side), file, rectangle) for side in ("length", "width")]
-    elif circle is not None:
-        sides = [2.0 * _number(child(circle, "radius"), file, circle)] * 2
-    else:
-        return None
-    return np.array([*np.maximum(sides, 0.1), height])
-
-
-def _planned(root: Element, file: Path, road: RoadMap, last_s: float) -> SourceTrack:
-    """From the planning problem's start at its speed along the lane it stands on."""
-    problem = child(root, "planningProblem")
-    initial = None if problem is None else child(problem, "initialState")
-    if initial is None:
-        raise InputError("has no planning problem", file=file, hint="name an obstacle with --ego")
-    _, start = _state(initial, file, 0.0)
-    speed = max(0.0, _number(child(initial, "velocity"), file, initial))
-    ahead = np.array([np.cos(start[2]), np.sin(start[2])])
-    line = np.stack([start[:2] - ahead, start[:2]])
-    way = np.concatenate([line, onward(road, line, speed * last_s + 10.0)])
-    t_s = np.arange(0.0, max(last_s, 1.0) + 0.05, 0.1)
-    size = np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m, EGO_SHAPE.height_m])
-    return SourceTrack("ego", AgentClass.CAR, size, t_s, _rear_axle(point_at_s(way, 1.0 + speed * t_s)))
-
-
-def _road(root: Element, file: Path) -> RoadMap:
-    lanes: dict[str, Lane] = {}
-    edges: dict[str, tuple[Array, Array]] = {}
-    for one in children(root, "lanelet"):
-        left, right = (_bound(child(one, side), file, one) for side in ("leftBound", "rightBound"))
-        limit = child(one, "speedLimit")  # 2020a names traffic signs instead; then nothing is known here
-        lane = lane_between(str(one.get("id")), left, right, UNKNOWN_MPS if limit is None else _number(limit, file, one))
-        if lane is not None:
-            lanes[lane.id], edges[lane.id] = lane, (left, right)
-    if not lanes:
-        raise InputError("has no lanelet", file=file, line=root.sourceline)
-    linked = tuple(
-        _linked(lanes[str(one.get("id"))], one, lanes) for one in children(root, "lanelet") if str(one.get("id")) in lanes
+        chosen = _chosen(tracks, ego, file)
+        tracks = [track for track in tracks if track is not chosen]
+        driver = Track(chosen.name, chosen.category, chosen.t_s, _rear_axle(chosen.xy_yaw), chosen.size_lwh_m)
+    limit = lane_at(road, EGO_SHAPE.centre_xy_yaw(driver.xy_yaw[0])).speed_limit_mps
+    name = root.get("benchmarkID") or file.stem
+    return Found(
+        file=file,
+        name=name,
+        source=f"CommonRoad scenario {name}",
+        ego=driver,
+        tracks=tuple(tracks),
+        road=road,
+        speed_limit_mps=limit or None,
+        left_out=(*left_out, *notes),
     )
-    markings = tuple(Marking(side, "dashed") for lane in linked for side in _painted(lane, edges[lane.id]))
-    return RoadMap(lanes=linked, drivable=joined_area(list(edges.values())), markings=markings)
 
 
-def _bound(bound: Element | None, file: Path, lanelet: Element) -> Array:
-    points = [] if bound is None else [_point(one, file, bound) for one in children(bound, "point")]
-    if len(points) < 2:
-        raise InputError(
-            "a bound of less than two points", file=file, line=lanelet.sourceline, place=f"lanelet {lanelet.get('id')}"
-        )
-    return np.stack(points)
+def _tracks(root: Element, step_s: float, file: Path) -> tuple[list[Track], list[str]]:
+    """The obstacles that have a class and a trajectory, and sentences on the others."""
+    tracks: list[Track] = []
+    standing: list[tuple[Element, AgentClass, Array, float]] = []
+    skipped: Counter[str] = Counter()
+    for element in children(root, "obstacle", "dynamicObstacle", "staticObstacle"):
+        kind = (getattr(child(element, "type"), "text", None) or "").strip()
+        begin = child(element, "initialState")
+        if kind not in CLASS_OF or begin is None:
+            skipped[f"obstacles of type {kind!r}"] += 1
+        elif tag(element) == "staticObstacle" or getattr(child(element, "role"), "text", "") == "static":
+            standing.append((element, CLASS_OF[kind], *_state(begin, step_s, file)))
+        elif (course := child(element, "trajectory")) is None:
+            skipped["moving obstacles without a trajectory"] += 1
+        else:
+            states = sorted((_state(state, step_s, file) for state in (begin, *children(course, "state"))), key=lambda s: s[1])
+            t_s, first = np.unique([time for _, time in states], return_index=True)
+            poses = np.stack([states[i][0] for i in first])
+            tracks.append(Track(str(element.get("id")), CLASS_OF[kind], t_s, poses, _size_lwh_m(element, CLASS_OF[kind], file)))
+    for name in ("environmentObstacle", "phantomObstacle"):
+        skipped[f"elements <{name}>"] += len(children(root, name))
+    last_s = max((float(track.t_s[-1]) for track in tracks), default=0.0)
+    for element, category, pose, time in standing:
+        t_s = time + step_s * np.arange(max(2, round((last_s - time) / step_s) + 1))
+        size = _size_lwh_m(element, category, file)
+        tracks.append(Track(str(element.get("id")), category, t_s, np.tile(pose, (len(t_s), 1)), size))
+    return tracks, [f"{count} {what} are left out" for what, count in skipped.items() if count]
 
 
-def _linked(lane: Lane, lanelet: Element, lanes: dict[str, Lane]) -> Lane:
-    ahead = tuple(str(one.get("ref")) for one in children(lanelet, "successor") if str(one.get("ref")) in lanes)
-    sides = []
-    for name in ("adjacentLeft", "adjacentRight"):
-        beside = child(lanelet, name)
-        same = beside is not None and beside.get("drivingDir") == "same" and str(beside.get("ref")) in lanes
-        sides.append(str(beside.get("ref")) if beside is not None and same else None)
-    return Lane(lane.id, lane.centre_xy, lane.width_m, lane.speed_limit_mps, ahead, sides[0], sides[1])
+def _state(element: Element, step_s: float, file: Path) -> tuple[Array, float]:
+    """Pose [3] and time in s of a state; what is given as an interval or an area is taken in its middle."""
+    position = child(element, "position")
+    areas = [] if position is None else children(position)
+    if not areas:
+        raise InputError("has no position", file=file, line=element.sourceline, place=tag(element))
+    shape = areas[0]
+    if tag(shape) == "point":
+        xy = [number(child(shape, axis), shape, file) for axis in ("x", "y")]
+    elif tag(shape) == "polygon":
+        xy = list(points_xy(shape, file).mean(0))
+    else:
+        centre = child(shape, "center")
+        xy = [number(child(centre, axis), shape, file) for axis in ("x", "y")]
+    return np.array([*xy, _value(element, "orientation", file)]), step_s * _value(element, "time", file)
 
 
-def _painted(lane: Lane, edges: tuple[Array, Array]) -> list[Array]:
-    """Lanelets tell no paint; lines between lanes of one direction are taken for dashed."""
-    return [edges[0]] if lane.left is not None else []
+def _value(element: Element, name: str, file: Path) -> float:
+    holder = child(element, name)
+    if holder is None:
+        raise InputError(f"has no {name}", file=file, line=element.sourceline, place=tag(element))
+    if (exact := child(holder, "exact")) is not None:
+        return number(exact, holder, file)
+    return 0.5 * sum(number(child(holder, end), holder, file) for end in ("intervalStart", "intervalEnd"))
+
+
+def _size_lwh_m(element: Element, category: AgentClass, file: Path) -> Array:
+    """Length and width from the shape (the square around a circle), height as usual for the class."""
+    shape = child(element, "shape")
+    kind = next(iter(children(shape)), None) if shape is not None else None
+    if kind is None:
+        raise InputError("has no shape", file=file, line=element.sourceline, place=tag(element))
+    if tag(kind) == "rectangle":
+        length, width = (number(child(kind, name), kind, file) for name in ("length", "width"))
+    elif tag(kind) == "circle":
+        length = width = 2 * number(child(kind, "radius"), kind, file)
+    else:
+        length, width = np.ptp(points_xy(kind, file), axis=0)
+    if length <= 0 or width <= 0:
+        raise InputError("a shape has no size", file=file, line=kind.sourceline, place=tag(kind))
+    return np.array([length, width, _HEIGHT_M[category]])
+
+
+def _rear_axle(centre_xy_yaw: Array) -> Array:
+    yaw = centre_xy_yaw[:, 2]
+    back = EGO_SHAPE.rear_axle_to_centre_m * np.stack([np.cos(yaw), np.sin(yaw), 0 * yaw], -1)
+    return np.asarray(centre_xy_yaw - back)
+
+
+def _planned(problem: Element, road: RoadMap, tracks: list[Track], step_s: float, file: Path) -> Track:
+    """An ego that drives along the lanes from the start of a planning problem at the speed it has there."""
+    begin = child(problem, "initialState")
+    if begin is None:
+        raise InputError("has no initialState", file=file, line=problem.sourceline, place="planningProblem")
+    (pose, start_s), speed = _state(begin, step_s, file), _value(begin, "velocity", file)
+    last_s = max((float(track.t_s[-1]) for track in tracks), default=start_s)
+    t_s = start_s + step_s * np.arange(round((last_s - start_s) / step_s) + 1)
+    if len(t_s) < 2:
+        raise InputError("no obstacle is seen after the start of the planning problem", file=file, line=begin.sourceline)
+    lane = lane_at(road, pose)
+    offset = float(frenet_sd(lane.centre_xy, pose[:2])[1])
+    whole = straight_on_xy(road, lane, speed * float(t_s[-1] - t_s[0]) + lane.centre_xy.shape[0])
+    s = float(frenet_sd(lane.centre_xy, pose[:2])[0]) + speed * (t_s - start_s)
+    course = point_at_s(whole, s)
+    yaw = course[:, 2]
+    course[:, :2] += offset * np.stack([-np.sin(yaw), np.cos(yaw)], -1)
+    return Track("ego", AgentClass.CAR, t_s, _rear_axle(course), np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m, 1.5]))
+
+
+def _chosen(tracks: list[Track], ego: str | None, file: Path) -> Track:
+    """The vehicle with the id ``ego``, or the one that is seen longest of those that drive."""
+    drive = [t for t in tracks if len(t.t_s) > 1 and np.hypot(*(t.xy_yaw[-1] - t.xy_yaw[0])[:2]) > _DROVE_M]
+    if ego is None:
+        if not drive:
+            raise InputError("has neither a planning problem nor a vehicle that drives", file=file)
+        return max(drive, key=lambda track: float(track.t_s[-1] - track.t_s[0]))
+    for track in tracks:
+        if track.name == ego:
+            return track
+    names = [track.name for track in drive]
+    hint = did_you_mean(ego, names) or "vehicles that drive: " + ", ".join(names[:12])
+    raise InputError(f"has no obstacle {ego!r}", file=file, hint=hint)

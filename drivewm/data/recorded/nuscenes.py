@@ -1,49 +1,49 @@
-"""Scenes of nuScenes-format folders: real ones and our own."""
+"""Scenes of a nuScenes folder, read by the room's own reader."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
 
 from drivewm.data.reader import NuScenesFolder
-from drivewm.data.recorded.drive import SourceDrive, SourceTrack
+from drivewm.data.recorded.assembly import Found, Track
 from drivewm.datatypes import EGO_SHAPE, AgentClass
+from drivewm.errors import InputError
 
 
-def is_folder(path: Path) -> bool:
-    return any(path.glob("v1.0*")) or any(path.glob("part-*/v1.0*"))
+def read_nuscenes(root: Path, scene: str | None) -> Found:
+    """A scene by name or token, the first when None, from its first to its last annotated key frame.
 
-
-def read_scene(root: Path, scene: str | None = None) -> SourceDrive:
-    """A scene by name or token, the first one when none is given; its weather and light are those of its start."""
+    Boxes between key frames are those of `NuScenesFolder.clip`. Raises `InputError` for an unknown scene and for one without map.
+    """
     folder = NuScenesFolder(root)
-    chosen = folder.scenes()[0].token if scene is None else scene
-    clip = folder.clip(chosen, states_only=True)
-    info = next(one for one in folder.scenes() if chosen in (one.token, one.name))
-    states, agents = clip.states, clip.states.agents
-    size = np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m, EGO_SHAPE.height_m])
-    ego = SourceTrack("ego", AgentClass.CAR, size, states.t_s, states.ego_xy_yaw_world)
+    known = folder.scenes()
+    if not known:
+        raise InputError("has no scenes", file=root)
+    index = folder.index(known[0].token if scene is None else scene)
+    clip = folder.clip(index.token, states_only=True)
+    if not clip.road.lanes or not clip.road.drivable:
+        file = root / "maps" / "expansion" / f"{index.location}.json"
+        raise InputError(f"scene {index.name} has no map", file=file, hint="a recorded drive needs the map expansion")
+    key_s = (index.key_time_us - index.time_us[0]) * 1e-6
+    t_s, agents = clip.states.t_s, clip.states.agents
+    labelled = (t_s >= key_s[0] - 1e-6) & (t_s <= key_s[-1] + 1e-6)
+    if labelled.sum() < 2:
+        raise InputError("has fewer than two annotated frames", file=root, place=f"scene {index.name}")
     tracks = []
-    for n in range(agents.valid.shape[1]):
-        seen = agents.valid[:, n]
-        if seen.any():
-            kind, body = AgentClass(int(agents.category[0, n])), agents.size_lwh_m[seen, n][0]
-            name = str(int(agents.track_id[0, n]))
-            tracks.append(SourceTrack(name, kind, body, states.t_s[seen], agents.xy_yaw_world[seen, n]))
-    name = re.sub(r"[^a-z0-9]+", "_", info.name.lower()).strip("_")
-    limit = max((lane.speed_limit_mps for lane in clip.road.lanes), default=0.0)
-    missing = tuple(
-        f"there is no {what.replace('_', ' ')} for it" for what, names in folder.missing.items() if info.name in names
-    )
-    return SourceDrive(
-        name=name,
-        source=f"nuScenes {info.name}",
-        ego=ego,
+    for i, name in enumerate(index.instance_tokens):
+        rows = np.flatnonzero(agents.valid[:, i] & labelled)
+        if len(rows):
+            category, size = AgentClass(int(agents.category[0, i])), agents.size_lwh_m[0, i]
+            tracks.append(Track(name, category, t_s[rows], agents.xy_yaw_world[rows, i], size))
+    body = np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m, EGO_SHAPE.height_m])
+    return Found(
+        file=root,
+        name=index.name,
+        source=f"nuScenes scene {index.name}",
+        ego=Track("ego", AgentClass.CAR, t_s[labelled], clip.states.ego_xy_yaw_world[labelled], body),
         tracks=tuple(tracks),
         road=clip.road,
         conditions=clip.conditions[0],
-        speed_limit_mps=limit or None,
-        left_out=missing,
     )

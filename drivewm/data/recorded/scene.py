@@ -85,7 +85,7 @@ def _start(recording: Recording, rows: list[int], tracks: dict[int, Track]) -> W
     return WorldState(
         t_s=np.zeros(()),
         ego_xy_yaw_world=ego[0].copy(),
-        ego_speed_mps=np.array(float(speed[0])),
+        ego_speed_mps=np.array(max(0.0, float(speed[0]))),
         ego_accel_mps2=np.array(float(speed[1] - speed[0]) / recording.dt_s),
         ego_curvature_1pm=np.array(turned / moved),
         agents=replace(at, track_id=np.array(rows, np.int32) + 1, valid=np.ones(len(rows), bool)),
