@@ -208,6 +208,12 @@ def _agents(others: list[Mover], rng: np.random.Generator) -> Agents:
     )
 
 
+def _metres(path_xy: Array, points: int) -> Array:
+    """The first ``points`` vertices of a path whose vertices are 1 m apart, straight on beyond its end."""
+    more = np.arange(1, max(points - len(path_xy), 0) + 1)[:, None] * (path_xy[-1] - path_xy[-2])
+    return np.vstack([path_xy, path_xy[-1] + more])[:points]
+
+
 def _scripts(others: list[Mover], horizon_s: float) -> ActorScripts:
     if not others:
         return ActorScripts.empty()
@@ -218,12 +224,12 @@ def _scripts(others: list[Mover], horizon_s: float) -> ActorScripts:
     column = np.array([[[float(x) for x in step] for step in row] for row in table])
     speed = np.array([mover.start[2] for mover in others], np.float64)
     return ActorScripts(
-        path_xy=np.stack([point_at_s(mover.path_xy, np.arange(points, dtype=np.float64))[:, :2] for mover in others]),
+        path_xy=np.stack([_metres(mover.path_xy, points) for mover in others]),
         start_s_m=np.array([mover.start[0] + mover.centre_x_m for mover in others], np.float64),
         start_offset_m=np.array([mover.start[1] for mover in others], np.float64),
         start_speed_mps=speed,
-        desired_speed_mps=speed,
-        reactive=np.zeros(len(others), bool),
+        desired_speed_mps=np.array([m.start[2] if m.desired_mps is None else m.desired_mps for m in others], np.float64),
+        reactive=np.array([mover.reactive for mover in others], bool),
         trigger_kind=column[..., 0].astype(np.int8),
         trigger_value=column[..., 1],
         manoeuvre_kind=column[..., 2].astype(np.int8),
