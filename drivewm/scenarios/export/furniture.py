@@ -14,6 +14,7 @@ from drivewm.scenarios.export.strips import Strip
 TREE_RADIUS_M = 1.5
 LAMP = "1000001"  # the type of a traffic light in OpenDRIVE's own catalogue
 LAMP_M = 3.0
+BEYOND = 10.0  # a metre beyond the end of a road counts as this many beside it
 
 
 def furnished(road: RoadMap, roads: list[Strip], written: Mapping[int, xodr.Road]) -> list[str]:
@@ -50,20 +51,17 @@ def signal_id(index: int) -> str:
 
 def _place(roads: list[Strip], xy: Array) -> tuple[Strip, float, float, float]:
     """The road nearest to a point [2], its arc length, the offset and the heading of the road there."""
-    best: tuple[float, Strip, float, float, float] | None = None
+    costs = []
     for strip in roads:
-        s = float(np.clip(frenet_sd(strip.lanes[0].centre_xy, xy)[0], 0.0, strip.length_m))
-        for _ in range(3):
-            x, y, yaw = strip.reference(np.array(s))
-            s = float(np.clip(s + (xy[0] - x) * np.cos(yaw) + (xy[1] - y) * np.sin(yaw), 0.0, strip.length_m))
+        s, t = frenet_sd(strip.lanes[0].centre_xy, xy)
+        costs.append(abs(float(t)) + BEYOND * max(-float(s), float(s) - strip.length_m, 0.0))
+    strip = roads[int(np.argmin(costs))]
+    s = float(np.clip(frenet_sd(strip.lanes[0].centre_xy, xy)[0], 0.0, strip.length_m))
+    for _ in range(3):
         x, y, yaw = strip.reference(np.array(s))
-        t = float(-(xy[0] - x) * np.sin(yaw) + (xy[1] - y) * np.cos(yaw))
-        missed = float(abs((xy[0] - x) * np.cos(yaw) + (xy[1] - y) * np.sin(yaw)))  # beyond an end of the road
-        cost = abs(t) + 10.0 * missed
-        if best is None or cost < best[0]:
-            best = cost, strip, s, t, float(yaw)
-    assert best is not None
-    return best[1:]
+        s = float(np.clip(s + (xy[0] - x) * np.cos(yaw) + (xy[1] - y) * np.sin(yaw), 0.0, strip.length_m))
+    x, y, yaw = strip.reference(np.array(s))
+    return strip, s, float(-(xy[0] - x) * np.sin(yaw) + (xy[1] - y) * np.cos(yaw)), float(yaw)
 
 
 def _lamp(roads: list[Strip], signal: Signal, name: str) -> tuple[Strip, xodr.Signal]:
@@ -72,9 +70,7 @@ def _lamp(roads: list[Strip], signal: Signal, name: str) -> tuple[Strip, xodr.Si
     strip, s, _, yaw = _place(ruled[:1] or roads, np.asarray(signal.stop_line_xy).mean(0))
     x, y, _ = strip.reference(np.array(s))
     t = float(-(signal.xy_yaw_world[0] - x) * np.sin(yaw) + (signal.xy_yaw_world[1] - y) * np.cos(yaw))
-    lamp = xodr.Signal(
-        s, t, country="OpenDRIVE", Type=LAMP, name=name, dynamic=xodr.Dynamic.yes, zOffset=LAMP_M
-    )
+    lamp = xodr.Signal(s, t, country="OpenDRIVE", Type=LAMP, name=name, dynamic=xodr.Dynamic.yes, zOffset=LAMP_M)
     numbers = [-k for k, lane in enumerate(strip.lanes, start=1) if lane.id in signal.lane_ids] or [-1]
     lamp.add_validity(min(numbers), max(numbers))
     return strip, lamp

@@ -72,7 +72,7 @@ def _is_straight(xy: Array) -> bool:
 
 
 def _cubic(xy: Array, s: Array, yaw: Array, at: int, to: int) -> tuple[Array, float]:
-    """The cubic [2, 4] with the headings of both end vertices, and how far the vertices are from where their arc length puts them."""
+    """The cubic [2, 4] with the headings of both end vertices, and how far vertices are from where their arc length puts them."""
     length = s[to] - s[at]
     local = rotate_xy(xy[at : to + 1] - xy[at], -yaw[at])
     turn = yaw[to] - yaw[at]

@@ -19,6 +19,7 @@ from scenariogeneration import xosc
 
 from drivewm.datatypes import Array, ManoeuvreKind, Scene, TriggerKind
 from drivewm.errors import InputError
+from drivewm.geometry import frenet_sd
 from drivewm.scenarios.export.entities import agent_names, body, ego
 from drivewm.scenarios.export.roads import road_element
 from drivewm.scenarios.export.signals import traffic_lights
@@ -31,7 +32,7 @@ from drivewm.scenarios.openscenario.imported import draw_imported, load_openscen
 from drivewm.store import write_text
 
 MINOR_VERSION = 2
-TRIES = 4
+TRIES = 6
 SAME = 1e-6  # of a script's values
 DATE = datetime(1970, 1, 1)  # equal scenes make equal files
 
@@ -58,14 +59,14 @@ def export_scene(scene: Scene, folder: Path, name: str) -> Exported:
         trial = Path(place) / f"{name}.xosc"
         write_text(trial.with_suffix(".xodr"), road_text)
         points = waypoints(Network(read_roads(trial.with_suffix(".xodr"))), scene.route_xy, _ego_s_m(scene))
-        shifts = Shifts.none(scene)
+        shifts, before = Shifts.none(scene), None
         for _ in range(TRIES):
             text = _text(_scenario(scene, name, points, shifts))
             write_text(trial, text)
             missed = _missed(scene, trial)
-            if missed is None or max(np.abs(missed.trigger).max(initial=0.0), np.abs(missed.offset_m).max(initial=0.0)) < SAME:
+            if missed is None or missed.largest < SAME:
                 break
-            shifts = Shifts(shifts.trigger + missed.trigger, shifts.offset_m + missed.offset_m)
+            shifts, before = _nearer(shifts, missed, before), (shifts, missed)
     notes += _unsaid(scene)
     if missed is None:
         notes.append("some steps of the script do not come back when the file is read")
@@ -75,6 +76,24 @@ def export_scene(scene: Scene, folder: Path, name: str) -> Exported:
     return out
 
 
+def _nearer(shifts: Shifts, missed: Shifts, before: tuple[Shifts, Shifts] | None) -> Shifts:
+    """The next try, by the secant through the last two: on the wrong side of the road what is added counts the other way."""
+
+    def step(now: Array, lacks: Array, then: Array | None, lacked: Array | None) -> Array:
+        slope = np.ones_like(now)
+        if then is not None and lacked is not None:
+            moved = now - then
+            known = np.abs(moved) > SAME
+            slope = np.where(known, (lacked - lacks) / np.where(known, moved, 1.0), 1.0)
+        return now + lacks / np.where(np.abs(slope) > 0.1, slope, 1.0)
+
+    old, lacked = before if before is not None else (None, None)
+    return Shifts(
+        step(shifts.trigger, missed.trigger, old.trigger if old else None, lacked.trigger if lacked else None),
+        step(shifts.offset_m, missed.offset_m, old.offset_m if old else None, lacked.offset_m if lacked else None),
+    )
+
+
 def _text(element: Element) -> str:
     indent(element)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(element, encoding="unicode") + "\n"
@@ -82,8 +101,6 @@ def _text(element: Element) -> str:
 
 def _ego_s_m(scene: Scene) -> float:
     """Where on its route the ego starts."""
-    from drivewm.geometry import frenet_sd
-
     return max(float(frenet_sd(scene.route_xy, scene.start.ego_xy_yaw_world[:2])[0]), 0.0)
 
 
@@ -99,8 +116,9 @@ def _scenario(scene: Scene, name: str, points: list[Array], shifts: Shifts) -> E
     entities.add_scenario_object(EGO, car)
     for row in _rows(scene):
         moves = bool(scripts.start_speed_mps[row] or scripts.reactive[row] or scripts.trigger_kind[row, 0] != TriggerKind.NEVER)
-        one = way(scripts, row, scene.horizon_s) if moves else None
-        parts.append(Part(int(row), names[row], one, _lane_m(scene, agents.xy_yaw_world[row])))
+        one = way(scripts, row, scene.horizon_s)
+        pose = one.start_xy_yaw
+        parts.append(Part(int(row), names[row], pose, one if moves else None, _lane_m(scene, pose)))
         entities.add_scenario_object(names[row], body(int(agents.category[row]), agents.size_lwh_m[row], moves=moves))
     board = xosc.StoryBoard(opening(scene, parts, points), ending(scene.horizon_s))
     happens = story(scene, parts, shifts)
@@ -136,7 +154,10 @@ def _missed(scene: Scene, file: Path) -> Shifts | None:
             kinds = scripts.trigger_kind[row, step], scripts.manoeuvre_kind[row, step]
             if kinds[0] == TriggerKind.NEVER or kinds[1] == ManoeuvreKind.NONE:
                 break
-            if step >= again.trigger_kind.shape[1] or kinds != (again.trigger_kind[number, step], again.manoeuvre_kind[number, step]):
+            if step >= again.trigger_kind.shape[1] or kinds != (
+                again.trigger_kind[number, step],
+                again.manoeuvre_kind[number, step],
+            ):
                 return None
             out.trigger[row, step] = scripts.trigger_value[row, step] - again.trigger_value[number, step]
             if kinds[1] == ManoeuvreKind.OFFSET:

@@ -18,10 +18,14 @@ NEARLY = 0.2  # share of a lane's width by which a lane change may miss the midd
 
 @dataclass(frozen=True)
 class Shifts:
-    """What is added to the values of a script so that a reader, who measures from reference points and lanes, finds them again."""
+    """What is added to the values of a script so that a reader, who measures from reference points and lanes, finds them."""
 
     trigger: Array  # [N, M]
     offset_m: Array  # [N, M]
+
+    @property
+    def largest(self) -> float:
+        return float(max(np.abs(self.trigger).max(initial=0.0), np.abs(self.offset_m).max(initial=0.0)))
 
     @classmethod
     def none(cls, scene: Scene) -> Shifts:
@@ -31,10 +35,11 @@ class Shifts:
 
 @dataclass(frozen=True)
 class Part:
-    """One agent: its row in the scene, its name, and its way if it may move."""
+    """One agent: its row in the scene, its name, its first pose [3], and its way if it may move."""
 
     row: int
     name: str
+    start_xy_yaw: Array
     way: Way | None
     lane_m: float  # width of the lanes on its way
 
@@ -59,10 +64,9 @@ def opening(scene: Scene, parts: list[Part], waypoints: list[Array]) -> xosc.Ini
             route.add_waypoint(world(pose), xosc.RouteStrategy.shortest)
         out.add_init_action(EGO, xosc.AssignRouteAction(route))
     for part in parts:
+        out.add_init_action(part.name, xosc.TeleportAction(world(part.start_xy_yaw)))
         if part.way is None:
-            out.add_init_action(part.name, xosc.TeleportAction(world(scene.start.agents.xy_yaw_world[part.row])))
             continue
-        out.add_init_action(part.name, xosc.TeleportAction(world(part.way.start_xy_yaw)))
         out.add_init_action(part.name, xosc.AbsoluteSpeedAction(float(scripts.start_speed_mps[part.row]), at_once()))
         out.add_init_action(part.name, _follow(part, part.way))
         if scripts.reactive[part.row]:

@@ -1,4 +1,4 @@
-"""Lanes of a map sorted into the roads of a file: neighbours that run side by side share one, and what leads from road to road."""
+"""Lanes of a map sorted into the roads of a file: neighbours side by side share one. And what leads from road to road."""
 
 from __future__ import annotations
 

@@ -67,7 +67,9 @@ class Ground:
         rays = [LineString([a, a + WIDEST_M[kind] * b]) for a, b in zip(begin, out, strict=True)]
         width = np.zeros(len(s))
         for i, part in enumerate(intersection(np.array(rays, object), self._areas[kind])):
-            reach = [get_coordinates(one) @ out[i] - begin[i] @ out[i] for one in getattr(part, "geoms", [part]) if not one.is_empty]
+            reach = [
+                get_coordinates(one) @ out[i] - begin[i] @ out[i] for one in getattr(part, "geoms", [part]) if not one.is_empty
+            ]
             near = [r.max() for r in reach if r.min() < TOUCH_M]
             width[i] = max(near, default=0.0)
         return width

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def waypoints(network: Network, route_xy: Array, start_s_m: float) -> list[Array
     if not found:
         return []
     out = [found[0][1]]
-    for (before, _), (road, pose) in zip(found[:-1], found[1:], strict=True):
+    for (before, _), (road, pose) in pairwise(found):
         if road != before and network.road(road).junction == "-1":
             out.append(pose)
     outside = [pose for road, pose in found if network.road(road).junction == "-1"]

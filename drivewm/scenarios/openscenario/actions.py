@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from drivewm.datatypes import Array
-from drivewm.geometry import point_at_s, polyline_s_m, rotate_xy
+from drivewm.geometry import polyline_s_m, rotate_xy
 from drivewm.scenarios.openscenario.causes import Cause
 from drivewm.scenarios.openscenario.entities import IDM, METRES, properties
 from drivewm.scenarios.openscenario.longitudinal import Done, Start, at_once, longitudinal, synchronize

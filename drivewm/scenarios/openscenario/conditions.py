@@ -101,7 +101,8 @@ def _condition(reading: Reading, element: Element, ego: str) -> Condition:
     watches = False
     try:
         inner = reading.one_of(element, "ByEntityCondition", "ByValueCondition")
-        reacts, after = (reacts_of(reading, inner, ego), _begun(inner)) if delay == 0 and edge in ("none", "rising") else (None, None)
+        plain = delay == 0 and edge in ("none", "rising")
+        reacts, after = (reacts_of(reading, inner, ego), _begun(inner)) if plain else (None, None)
         if tag(inner) == "ByValueCondition":
             what = reading.one_of(inner)
             test = _by_value(reading, what)

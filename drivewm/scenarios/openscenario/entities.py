@@ -30,6 +30,7 @@ MOST_ENTITIES = 200
 SIZE_LIMITS_M = (0.1, 40.0)
 METRES = "vertices_are_metres"  # property: the vertices of the entity's trajectories lie whole metres of its path apart
 SPEED_LIMIT = "speed_limit_mps"  # property of the ego: what it may drive, where that is not the speed of its script
+KNOWN = frozenset({METRES, SPEED_LIMIT, "type"})
 IDM = "IDM"  # the controller that keeps a distance to whatever is ahead
 
 
@@ -102,9 +103,14 @@ def _body(reading: Reading, element: Element, name: str) -> Body:
 
 
 def properties(reading: Reading, element: Element) -> dict[str, str]:
-    """What the <Properties> of an element say; they count as read where someone knows their names."""
-    group = child(element, "Properties")
-    return {str(one.get("name", "")): reading.text(one, "value", "") for one in children(group, "Property")} if group is not None else {}
+    """What the <Properties> of an element say; those whose names mean something here count as read."""
+    group, out = child(element, "Properties"), {}
+    for one in [] if group is None else children(group, "Property"):
+        name = str(one.get("name", ""))
+        out[name] = reading.text(one, "value", "") if name in KNOWN else str(one.get("value", ""))
+        if name in KNOWN and group is not None:
+            reading.use(group)
+    return out
 
 
 def _kind(reading: Reading, element: Element) -> BodyKind:

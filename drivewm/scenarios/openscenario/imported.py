@@ -155,7 +155,7 @@ def _scene(scenario: ImportedScenario, rehearsed: Rehearsed, values: dict[str, V
         ego_accel_mps2=zero,
         ego_curvature_1pm=np.array((bend + np.pi) % (2 * np.pi) - np.pi),
         agents=_agents(others, rng),
-        signal=np.zeros(0, np.int8),
+        signal=np.array([signal.state_at(0.0) for signal in road.signals], np.int8).reshape(-1),
     )
     return Scene(
         id=f"{scenario.id}:{draw}",
@@ -184,7 +184,9 @@ def _road(route: Array, others: list[Mover], rehearsed: Rehearsed) -> RoadMap:
     for mover in others:
         reach = min(mover.start[0] + _fastest_mps(mover) * rehearsed.horizon_s, mover.start[0] + 3000.0)
         ways.append(point_at_s(mover.path_xy, np.arange(mover.start[0], reach + 1.0, 20.0))[:, :2])
-    return road_map(rehearsed.stage.network, np.concatenate(ways), REACH_M)
+    near = np.concatenate(ways)
+    close = [one for one in rehearsed.signals if np.hypot(*(near - one.xy_yaw_world[:2]).T).min() <= REACH_M]
+    return replace(road_map(rehearsed.stage.network, near, REACH_M), signals=tuple(close))
 
 
 def _fastest_mps(mover: Mover) -> float:

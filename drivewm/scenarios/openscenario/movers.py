@@ -48,6 +48,7 @@ class Mover:
     fastest_mps: float = 0.0
     placed: bool = False
     present: bool = True
+    begun: bool = False  # the scene runs; before, speeds are there at once
     aim_mps: float | None = None  # of the speed change that goes on
     rate_mps2: float = JUMP_MPS2
     slide: tuple[float, float, float, float] | None = None  # offset from, to, begin and duration of the slide that goes on
@@ -148,7 +149,7 @@ class Mover:
         """Begin a speed change."""
         speed_mps = float(np.clip(speed_mps, 0.0, FASTEST_MPS))
         rate = float(np.clip(rate_mps2, 1e-3, JUMP_MPS2))
-        if t_s <= 0.0:
+        if not self.begun:
             self.speed_mps, self.aim_mps = speed_mps, None
             return
         self.aim_mps, self.rate_mps2 = speed_mps, rate
@@ -158,7 +159,7 @@ class Mover:
         """Begin to move to another offset."""
         within = float(np.clip(within_s, 0.1, 60.0))
         self.stands_at = None
-        if t_s <= 0.0 and within <= 0.1:
+        if not self.begun and within <= 0.1:
             self.offset_m = offset_m
             return
         self.slide = (self.offset_m, offset_m, t_s, within)

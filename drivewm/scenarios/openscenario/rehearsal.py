@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from drivewm.datatypes import Conditions, TriggerKind
+from drivewm.datatypes import Conditions, Signal, TriggerKind
 from drivewm.scenarios.openscenario.actions import private_action
 from drivewm.scenarios.openscenario.causes import Cause, rehearsed_gap
 from drivewm.scenarios.openscenario.entities import SPEED_LIMIT, Body, ego_of, entities, selections
@@ -18,6 +18,7 @@ from drivewm.scenarios.openscenario.environment import conditions_of
 from drivewm.scenarios.openscenario.longitudinal import Start
 from drivewm.scenarios.openscenario.movers import FASTEST_MPS, Mover, gap_m, time_to_collision_s
 from drivewm.scenarios.openscenario.reading import Reading, Unsupported
+from drivewm.scenarios.openscenario.signals import signals
 from drivewm.scenarios.openscenario.stage import Stage, is_mirrored, network_of
 from drivewm.scenarios.openscenario.storyboard import Board, Weather, board, global_action
 from drivewm.scenarios.xml import Element, child, children, tag
@@ -37,6 +38,7 @@ class Rehearsed:
     conditions: Conditions
     changes: list[tuple[float, Conditions]] = field(default_factory=list)
     speed_limit_mps: float = 50 / 3.6
+    signals: tuple[Signal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def rehearse(reading: Reading, root: Element) -> Rehearsed:
     stage = Stage(network, movers, ego, selections(reading, root), is_mirrored(root), dt_s=DT_S)
     stage.parameters = dict(reading.values)
     _variables(reading, root, stage)
-    out = Rehearsed(stage, LONGEST_S, Conditions())
+    out = Rehearsed(stage, LONGEST_S, Conditions(), signals=signals(reading, root, network))
 
     def weather(now: Stage, inner: Reading, element: Element) -> None:
         current = out.changes[-1][1] if out.changes else out.conditions
@@ -80,7 +82,7 @@ def rehearse(reading: Reading, root: Element) -> Rehearsed:
     if not scripted:
         movers[ego].aim_mps, movers[ego].rate_mps2 = min(out.speed_limit_mps, 50 / 3.6), ASSUMED_ACCEL_MPS2
     for mover in movers.values():
-        mover.start = (mover.s_m, mover.offset_m, mover.speed_mps)
+        mover.start, mover.begun = (mover.s_m, mover.offset_m, mover.speed_mps), True
     out.horizon_s = _play(stage, stories)
     if scripted and movers[ego].fastest_mps > SLOWEST_MPS:
         # The meetings of the file are meant for this speed; at the limit of the road the ego would miss them.
