@@ -6,12 +6,15 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from drivewm.datatypes import ActorScripts, AgentClass, Agents, Array, Scene
+from drivewm.datatypes import EGO_SHAPE, ActorScripts, AgentClass, Agents, Array, Scene
 from drivewm.errors import InputError, did_you_mean
-from drivewm.geometry import point_at_s
-from drivewm.scenarios.conditions import conditions_of
+from drivewm.geometry import box_corners_xy, boxes_overlap, point_at_s
+from drivewm.scenarios.conditions import recorded_conditions
+from drivewm.scenarios.quantities import TIME, Quantity
+from drivewm.scenarios.recorded_faults import recorded_faults
 from drivewm.scenarios.schema import RecordedDocument
 from drivewm.scenarios.source import Source
+from drivewm.scenarios.stage import Misplaced
 from drivewm.store import file_hash, load_record
 
 VEHICLES = (AgentClass.CAR, AgentClass.TRUCK, AgentClass.BUS, AgentClass.MOTORCYCLE, AgentClass.BICYCLE)
@@ -37,19 +40,16 @@ def load_log(source: Source) -> Log | None:
     if not file.is_file():
         raise source.error(f"log {wanted!r} does not exist", ("log",), "the path starts at this file's folder")
     scene = load_record(Scene, file)
-    if not _whole(scene):
-        raise InputError("is not a recorded scene", file=file, hint="`drivewm scenario from-log` writes one")
+    for place, reason in recorded_faults(scene):
+        raise InputError(reason, file=file, place=place, hint="`drivewm scenario from-log` writes it anew")
     return Log(scene, file_hash(file))
 
 
-def _whole(scene: Scene) -> bool:
-    agents, scripts = len(scene.start.agents.valid), scene.scripts
-    shapes = (scene.log_s_m.shape[:1], scene.log_until_s.shape, scripts.start_s_m.shape, scripts.path_xy.shape[:1])
-    return scene.log_s_m.ndim == 2 and set(shapes) == {(agents,)} and scene.dt_s > 0 and len(scene.route_xy) > 1
+def varied(log: Log, document: RecordedDocument, source: Source) -> Scene:
+    """The recorded scene with everything that the document changes.
 
-
-def varied(log: Log, document: RecordedDocument, source: Source, rng: np.random.Generator) -> Scene:
-    """The recorded scene with everything that the document changes; raises `InputError` for an unknown track."""
+    Raises `InputError` for a track or a time that was not recorded, `Misplaced` when somebody late would start inside the ego.
+    """
     scene = log.scene
     names = [f"track_{track}" for track in scene.start.agents.track_id]
     for name in document.actors:
@@ -65,10 +65,14 @@ def varied(log: Log, document: RecordedDocument, source: Source, rng: np.random.
     until_s, reactive = _handover(scene, log_s_m, after_s)
     stays = np.array([one is None or not one.gone for one in changed], bool) & np.isfinite(log_s_m).any(1)
     ego_speed = scene.start.ego_speed_mps * document.ego.speed_factor if document.ego.speed is None else document.ego.speed
-    horizon = scene.horizon_s if document.end is None else min(document.end.after, scene.horizon_s)
+    horizon = scene.horizon_s if document.end is None else document.end.after
+    if horizon > scene.horizon_s + 1e-6:
+        raise source.error(
+            f"the recording ends after {Quantity(scene.horizon_s, TIME)}", ("end", "after"), "let the scene end by then"
+        )
     conditions, changes = scene.conditions, scene.condition_changes
     if document.world is not None:
-        conditions, changes = conditions_of(document.world, float(scene.start.ego_xy_yaw_world[2]), rng)
+        conditions, changes = recorded_conditions(document.world, conditions, float(scene.start.ego_xy_yaw_world[2]))
     kept = replace(
         scene,
         start=replace(scene.start, ego_speed_mps=np.array(float(ego_speed)), agents=scene.start.agents[stays]),
@@ -80,7 +84,9 @@ def varied(log: Log, document: RecordedDocument, source: Source, rng: np.random.
         log_s_m=log_s_m[stays],
         log_until_s=until_s[stays],
     )
-    return replace(kept, start=replace(kept.start, agents=_at_start(kept)))
+    varied_scene = replace(kept, start=replace(kept.start, agents=_at_start(kept)))
+    _refuse_overlap(varied_scene, {f"track_{scene.start.agents.track_id[row]}" for row in np.flatnonzero(late_s)})
+    return varied_scene
 
 
 def _later(s_m: Array, late_s: float, dt_s: float) -> Array:
@@ -130,3 +136,14 @@ def _at_start(scene: Scene) -> Agents:
     first = seen.argmax(1)
     pose = [point_at_s(path, s[i]) for path, s, i in zip(scene.scripts.path_xy, scene.log_s_m, first, strict=True)]
     return replace(agents, xy_yaw_world=np.stack(pose))
+
+
+def _refuse_overlap(scene: Scene, moved: set[str]) -> None:
+    """Raises `Misplaced` when somebody of those who were moved in time stands in the ego at the start."""
+    agents, there = scene.start.agents, np.isfinite(scene.log_s_m[:, :1]).any(1)
+    ego = EGO_SHAPE.centre_xy_yaw(scene.start.ego_xy_yaw_world)
+    own = box_corners_xy(ego, np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m]))
+    touched = there & boxes_overlap(box_corners_xy(agents.xy_yaw_world, agents.size_lwh_m[:, :2]), own)
+    for track in agents.track_id[touched]:
+        if (name := f"track_{track}") in moved:
+            raise Misplaced(f"{name} would start inside the ego", ("actors", name))

@@ -133,7 +133,7 @@ class _Chance:
 def _made(scenario: Scenario, values: Mapping[str, Value], chance: _Chance) -> Scene:
     """The scene with these values; raises Misplaced where they cannot be placed."""
     if scenario.log is not None:
-        scene = varied(scenario.log, resolve_recorded(scenario, values), scenario.source, chance.people)
+        scene = varied(scenario.log, resolve_recorded(scenario, values), scenario.source)
         return replace(scene, id=f"{scenario.id}:{chance.name}", family=scenario.family, **_drawn(scenario, values))
     stage, rows = _placed(scenario, values, chance.decoration, chance.people)
     return _scene(scenario, stage, rows, values, chance)

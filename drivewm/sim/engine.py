@@ -76,7 +76,7 @@ class Engine:
             ego_speed_mps=np.array([start.ego_speed_mps for start in starts], np.float64),
             ego_accel_mps2=np.array([start.ego_accel_mps2 for start in starts], np.float64),
             ego_curvature_1pm=np.array([start.ego_curvature_1pm for start in starts], np.float64),
-            agents=self._seen(traffic, t_s),
+            agents=self._seen(traffic, t_s, None, None),
             signal=self._signal_at(t_s),
         )
         return EngineState(world, traffic)
@@ -95,7 +95,7 @@ class Engine:
             ego_speed_mps=ego.speed_mps,
             ego_accel_mps2=ego.accel_mps2,
             ego_curvature_1pm=ego.curvature_1pm,
-            agents=self._seen(traffic, t_s),
+            agents=self._seen(traffic, t_s, world.agents.valid, ego.xy_yaw),
             signal=self._signal_at(t_s),
         )
         return EngineState(after, traffic)
@@ -133,13 +133,27 @@ class Engine:
             valid=np.concatenate([agents.valid, one.astype(bool)], 1),
         )
 
-    def _seen(self, traffic: Traffic, t_s: Array) -> Agents:
+    def _seen(self, traffic: Traffic, t_s: Array, before: Array | None, ego_xy_yaw: Array | None) -> Agents:
+        """Agents at ``t_s`` [B], after those that were there ``before`` [B, N]; at the start there is no before."""
         pose = rules.poses(self.paths, traffic)
         seen = replace(self._agents, xy_yaw_world=pose, speed_mps=traffic.speed_mps, accel_mps2=traffic.accel_mps2)
-        return seen if self._replay is None else replace(seen, valid=self._agents.valid & self._replay.present(t_s))
+        if self._replay is None:
+            return seen
+        valid = self._agents.valid & self._replay.present(t_s)
+        if before is not None and ego_xy_yaw is not None and (valid & ~before).any():
+            valid &= before | ~_near(EGO_SHAPE.centre_xy_yaw(ego_xy_yaw), seen)
+        return replace(seen, valid=valid)
 
     def _signal_at(self, t_s: Array) -> Array:
         out = np.full((len(self.scenes), self._signal_count), SignalState.GREEN, np.int8)
         for b, i, signal in self._signals:
             out[b, i] = signal.state_at(t_s[b])
         return out
+
+
+def _near(ego_centre: Array, agents: Agents) -> Array:
+    """Whose body [B, N] may touch that of an ego [B, 3]: the circles around them meet."""
+    delta = agents.xy_yaw_world[..., :2] - ego_centre[:, None, :2]
+    size = agents.size_lwh_m
+    reach_m = 0.5 * (np.hypot(size[..., 0], size[..., 1]) + np.hypot(EGO_SHAPE.length_m, EGO_SHAPE.width_m))
+    return np.asarray(np.hypot(delta[..., 0], delta[..., 1]) < reach_m)

@@ -43,15 +43,20 @@ class Replay:
         return np.asarray(np.where(self._on(t_s), here, self.stays))
 
     def applied(self, traffic: Traffic, t_s: Array, dt_s: float) -> Traffic:
-        """Traffic at times [B], ``dt_s`` after the last one, with everybody who follows a log put where it says."""
+        """Traffic at times [B], ``dt_s`` after the last one, with everybody who follows a log put where it says.
+
+        Who has left its log goes on wishing the speed it had there: it waits where it waited, at a light that no map knows.
+        """
         s_m, speed = self._at(self.s_m, t_s), self._at(self.speed_mps, t_s)
-        on = self._on(t_s) & np.isfinite(s_m)
+        seen = np.isfinite(s_m) & (self.until_s >= 0)
+        on = self._on(t_s) & seen
         accel = (speed - traffic.speed_mps) / dt_s if dt_s > 0 else np.zeros_like(speed)
         return replace(
             traffic,
             s_m=np.where(on, s_m, traffic.s_m),
             speed_mps=np.where(on, speed, traffic.speed_mps),
             accel_mps2=np.where(on, accel, traffic.accel_mps2),
+            wish_mps=np.where(seen, np.maximum(speed, 0.0), traffic.wish_mps),
         )
 
     def _on(self, t_s: Array) -> Array:

@@ -10,13 +10,14 @@ import pytest
 from drivewm.data.recorded.recording import Recording
 from drivewm.data.recorded.scene import recorded_scene
 from drivewm.data.recorded.writing import write_recorded
-from drivewm.datatypes import Action, AgentClass, Agents, Conditions, Scene
+from drivewm.datatypes import Action, AgentClass, Agents, Conditions, Light, Scene
 from drivewm.errors import InputError
 from drivewm.scenarios.catalogue import json_schema
 from drivewm.scenarios.language import load_scenario
 from drivewm.scenarios.sampling import draw_scene, rejections
 from drivewm.scenarios.source import read_source
 from drivewm.sim.engine import Engine
+from drivewm.store import load_record, save_record
 from tests.straight_road import straight_road
 
 T_S = np.arange(81) * 0.1
@@ -140,6 +141,26 @@ def test_weather_constraints_and_demands_work_as_elsewhere(tmp_path: Path) -> No
     assert 25 < found.reasons["$late > 0 s"] < 75 and found.accepted + sum(found.reasons.values()) == 100
 
 
+def test_what_a_document_does_not_say_about_the_sky_is_as_recorded(tmp_path: Path) -> None:
+    night = replace(recording(), conditions=Conditions(light=Light.NIGHT, lost_cameras=("CAM_BACK",)))
+    file = write_recorded(night, tmp_path).scenario
+    file.write_text(file.read_text() + "world: {weather: rain}\n")
+    conditions = draw_scene(load_scenario(file), 0, 0).conditions
+    assert (conditions.weather, conditions.light, conditions.lost_cameras) == ("rain", "night", ("CAM_BACK",))
+
+
+def test_nobody_is_moved_into_the_ego(tmp_path: Path) -> None:
+    """The car ahead starts 30 m ahead at 9 m/s: 3 s later it would be where the ego starts. Such draws are thrown away."""
+    file = written(tmp_path, ("[-0.5 .. 0.5] s", "[0 .. 3.3] s"))
+    scenes = [draw_scene(load_scenario(file), index, 0) for index in range(12)]
+    late = np.array([float(scene.parameters["late"]) for scene in scenes])
+    nearest = np.array([scene.start.agents.xy_yaw_world[0, 0] - 21.386 for scene in scenes])
+    assert late.max() < 2.9 and nearest.min() > 4.2
+    assert "track_1 would start inside the ego" in rejections(load_scenario(file), 100).reasons
+    with pytest.raises(InputError, match=r"actors\.track_1: cannot be placed: track_1 would start inside the ego"):
+        draw_scene(load_scenario(written(tmp_path, ('  late: "[-0.5 .. 0.5] s"\n', ""), ("{late: $late}", "{late: 3 s}"))), 0, 0)
+
+
 def test_a_recorded_scene_can_be_asked_what_a_driver_prevents(tmp_path: Path) -> None:
     """Behind a car that drives on, the driver of R157 touches nobody."""
     file = written(tmp_path, ("ego: {", "where: [preventable(r157)]\nego: {"))
@@ -163,6 +184,7 @@ def test_another_log_is_another_scenario(tmp_path: Path) -> None:
         ("log: morning.scene.safetensors", "log: {a: 1}", "does not name"),
         ("late: $late", "late: 2 m", "a time is needed"),
         ("ego: {", "ego: {lane: 2, ", "unknown key 'lane'"),
+        ("after: 8 s", "after: 30 s", "the recording ends after 8 s"),
         ("speed_factor: $speed", "speed_factor: $speed, speed: 10 km/h", "one of them is enough"),
     ],
 )
@@ -179,3 +201,23 @@ def test_a_broken_log_is_one_sentence(tmp_path: Path) -> None:
         stored.write_bytes(content)
         with pytest.raises(InputError, match=r"morning\.scene\.safetensors"):
             load_scenario(file)
+
+
+@pytest.mark.parametrize("part", ["path", "route", "sizes", "classes", "polygon", "duration", "steps"])
+def test_a_log_whose_parts_do_not_fit_together_is_one_sentence(tmp_path: Path, part: str) -> None:
+    file, stored = written(tmp_path), tmp_path / "morning.scene.safetensors"
+    good = load_record(Scene, stored)
+    agents, scripts = good.start.agents, good.scripts
+    broken = {
+        "path": replace(good, scripts=replace(scripts, path_xy=scripts.path_xy[:, :1])),
+        "route": replace(good, route_xy=good.route_xy * np.nan),
+        "sizes": replace(good, start=replace(good.start, agents=replace(agents, size_lwh_m=agents.size_lwh_m[:, :2]))),
+        "classes": replace(good, start=replace(good.start, agents=replace(agents, category=np.full(4, 77, np.int8)))),
+        "polygon": replace(good, road=replace(good.road, drivable=(np.zeros(3),))),
+        "duration": replace(good, horizon_s=float("nan")),
+        "steps": replace(good, scripts=replace(scripts, trigger_kind=scripts.trigger_kind[:, 0])),
+    }
+    save_record(stored, broken[part])
+    with pytest.raises(InputError, match=r"morning\.scene\.safetensors: .* is damaged") as refused:
+        load_scenario(file)
+    assert "\n" not in str(refused.value)

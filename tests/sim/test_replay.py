@@ -68,3 +68,24 @@ def test_forecasts_know_the_log() -> None:
     engine = Engine([logged(scene([Actor(30.0, 8.0)], speed_mps=0.0), s_m)])
     seen = roll_forward(engine, engine.start(), np.array([1.0, 4.0]))
     np.testing.assert_allclose(seen.xy_yaw_world[0, :, 0, 0], s_m[[10, 40]], atol=1e-9)
+
+
+def test_nobody_appears_inside_an_ego_that_the_recording_did_not_have_there() -> None:
+    """First seen at 2 s at x = 70, driving on at 10 m/s; the ego stands there, or 30 m before."""
+    s_m = np.full(INSTANTS, np.nan)
+    s_m[20:] = 70.0 + np.arange(INSTANTS - 20)
+    for ego_x_m, first in ((40.0, 20), (70.0, 26)):
+        one = logged(scene([Actor(70.0, 10.0)], speed_mps=0.0, ego_x_m=ego_x_m), s_m)
+        there = [bool(state.world.agents.valid[0, 0]) for state in drive(Engine([one]), 60)]
+        # The circles around both bodies meet up to 4.4 m; the ego's middle is 1.4 m before its axle: clear from 75.8 m on.
+        assert there.index(True) == first and all(there[there.index(True) :])
+
+
+def test_who_reacts_still_waits_where_the_recording_waited() -> None:
+    """At a light that no map knows: recorded standing until 5 s, then off to 8 m/s; free from 1 s on, with nobody ahead."""
+    t_s = np.arange(INSTANTS) * 0.1
+    since = np.maximum(t_s - 5.0, 0.0)
+    s_m = 30.0 + np.where(since < 4.0, since**2, 16.0 + 8.0 * (since - 4.0))
+    one = logged(scene([Actor(30.0, 0.0, reactive=True, desired_mps=8.0)], ego_x_m=5.0), s_m, until_s=1.0)
+    x = np.array([state.world.agents.xy_yaw_world[0, 0, 0] for state in drive(Engine([one]), 100)])
+    assert np.abs(x[:50] - 30.0).max() < 0.1 and x[-1] > 36.0
