@@ -13,9 +13,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from drivewm.geometry import point_at_s
+from drivewm.geometry import height_at_m, point_at_s
 
 Array = NDArray[Any]
+
+# For a field that a record got later: it is written only where it holds something, so older records keep their hash.
+LATER = {"absent_when_empty": True}
 
 
 class AgentClass(IntEnum):
@@ -207,7 +210,11 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class RoadMap:
-    """The place: what is drivable, painted and built. Polygons are [P, 2], counter-clockwise, without closing point."""
+    """The place: what is drivable, painted and built. Polygons are [P, 2], counter-clockwise, without closing point.
+
+    The ground may rise and fall along world x alone, so a road with a crest runs along x. Whatever moves does so in the plane;
+    the height is for cameras and lines of sight.
+    """
 
     lanes: tuple[Lane, ...] = ()
     drivable: tuple[Array, ...] = ()
@@ -220,6 +227,11 @@ class RoadMap:
     tree_xy_height: Array = field(default_factory=lambda: np.zeros((0, 3)))  # x, y, height in m
     tunnel_xy_yaw: Array = field(default_factory=lambda: np.zeros((0, 3)))  # middle of the bore on the ground
     tunnel_size_lwh_m: Array = field(default_factory=lambda: np.zeros((0, 3)))  # inside
+    height_xz_m: Array = field(default_factory=lambda: np.zeros((0, 2)), metadata=LATER)  # rising x; empty: level at z = 0
+
+    def ground_z_m(self, x_m: Array | float) -> Array:
+        """Height [...] of the ground at world ``x_m`` [...]."""
+        return height_at_m(self.height_xz_m, x_m)
 
     def covered(self, xy: Array) -> bool:
         """Whether a place [2] lies in a tunnel."""
@@ -321,6 +333,12 @@ class Scene:
     dt_s: float = 0.1
     condition_changes: tuple[tuple[float, Conditions], ...] = ()  # (from t_s, conditions), ascending
     parameters: dict[str, float | str] = field(default_factory=dict)  # what was drawn, for coverage
+    # What the author asks of the drive, as comparisons of its measures: "$min_gap > 2 m".
+    demands: tuple[str, ...] = field(default=(), metadata=LATER)
+    # Recorded motion. Until ``log_until_s`` [N] an agent is at ``log_s_m`` [N, T] on its path, at instants ``dt_s`` apart; NaN
+    # where it is not seen. Then it goes on as its script says, if it is there at that moment, else it stays away. Empty: no log.
+    log_s_m: Array = field(default_factory=lambda: np.zeros((0, 0)), metadata=LATER)
+    log_until_s: Array = field(default_factory=lambda: np.zeros(0), metadata=LATER)
 
     def conditions_at(self, t_s: float) -> Conditions:
         current = self.conditions

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from drivewm.datatypes import Array, is_record
+from drivewm.datatypes import LATER, Array, is_record
 from drivewm.errors import InputError, did_you_mean
 
 RecordT = TypeVar("RecordT")
@@ -43,8 +43,9 @@ def _encode(value: Any, hint: Any, place: str, tensors: Tensors | None) -> Json:
     origin = typing.get_origin(hint) or hint
     if is_record(value):
         kind: Any = type(value)
-        hints = _field_hints(kind)
-        return {name: _encode(getattr(value, name), hints[name], f"{place}.{name}".lstrip("."), tensors) for name in hints}
+        hints, absent = _field_hints(kind), _absent_when_empty(kind)
+        kept = [name for name in hints if name not in absent or np.size(getattr(value, name))]
+        return {name: _encode(getattr(value, name), hints[name], f"{place}.{name}".lstrip("."), tensors) for name in kept}
     if isinstance(value, np.ndarray) or origin is np.ndarray:
         return _encode_array(np.asarray(value), place, tensors)
     if isinstance(value, Enum):
@@ -91,6 +92,11 @@ def _map_floats(values: Any) -> Any:
 def _field_hints(cls: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     return {field.name: hints[field.name] for field in fields(cls)}
+
+
+@lru_cache(maxsize=256)
+def _absent_when_empty(cls: Any) -> frozenset[str]:
+    return frozenset(field.name for field in fields(cls) if field.metadata == LATER)
 
 
 def _chosen(hint: Any, value: Any) -> Any:

@@ -1,5 +1,8 @@
 """Names for things that can be exchanged: policies, worlds, metrics. Ours are listed here, a plug-in's in its entry points.
 
+Questions are what a scenario may ask about a placed scene under ``where``; each is a function of the scene and a word in
+brackets, and answers yes or no. They are found by name because those who answer stand above the scenarios room.
+
 A plug-in declares, in its own ``pyproject.toml``::
 
     [project.entry-points."drivewm.policies"]
@@ -19,6 +22,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "constant_velocity": "drivewm.policies.baselines:ConstantVelocity",
         "idm": "drivewm.policies.baselines:IdmPolicy",
         "expert": "drivewm.policies.expert:ExpertPolicy",
+        "r157": "drivewm.policies.reference.r157:R157Policy",
+        "attentive": "drivewm.policies.reference.attentive:AttentivePolicy",
         "teacher": "drivewm.policies.load:embedded_teacher",
         "onboard": "drivewm.policies.load:embedded_onboard",
     },
@@ -28,6 +33,13 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "free": "drivewm.evaluation.worlds:free",
     },
     "drivewm.metrics": {"drive": "drivewm.metrics:score"},
+    "drivewm.questions": {"preventable": "drivewm.evaluation.preventable:preventable"},
+}
+_KINDS = {
+    "drivewm.policies": "policy",
+    "drivewm.worlds": "world",
+    "drivewm.metrics": "metric",
+    "drivewm.questions": "question",
 }
 
 
@@ -41,7 +53,7 @@ def resolve(group: str, name: str) -> Any:
 
     A built-in cannot be replaced by a plug-in of the same name: a score must mean the same everywhere.
     """
-    kind = {"drivewm.policies": "policy", "drivewm.worlds": "world", "drivewm.metrics": "metric"}[group]
+    kind = _KINDS[group]
     if name in BUILT_IN[group]:
         module, _, attribute = BUILT_IN[group][name].partition(":")
         return getattr(import_module(module), attribute)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -62,6 +63,29 @@ def test_the_suite_in_the_documents_is_one(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(block)
     suite = load_suite(tmp_path / "mine.yaml", ROOT / "scenarios")
     assert suite.draws == 4 and len(suite.files) >= 8 and suite.seeds == (0, 1, 2)
+
+
+def test_a_new_author_gets_from_the_example_to_a_score_in_five_commands(tmp_path: Path) -> None:
+    """The commands of the guide, as they stand there: the expert solves its example, and who does nothing does not."""
+    guide = (ROOT / "scenarios" / "README.md").read_text(encoding="utf-8")
+    commands = [
+        line.split("#")[0].split() for line in re.findall(r"^    drivewm (.*)$", guide.partition("**Quantities**")[0], re.M)
+    ]
+    assert [words[0] for words in commands] == ["init", "scenario", "scenario", "score", "score"]
+    folder, totals = tmp_path, []
+    for words in commands:
+        done = subprocess.run(
+            [sys.executable, "-c", "from drivewm.cli import main; main()", *words, "--json"],
+            capture_output=True, text=True, cwd=folder, timeout=300, check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "DRIVEWM_RUNS": str(tmp_path / "runs")},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        if words[0] == "init":
+            folder = tmp_path / words[1]
+            (folder / "scenarios" / "cut_in" / "mine.yaml").write_text(blocks(ROOT / "scenarios" / "README.md", "yaml")[0])
+        if words[0] == "score":
+            totals.append(json.loads(done.stdout.splitlines()[-1])["passed"]["value"])
+    assert totals[0] >= 0.9 and totals[1] <= 0.5, totals
 
 
 def test_the_readme_opens_with_what_a_newcomer_needs() -> None:

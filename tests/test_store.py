@@ -133,6 +133,17 @@ def test_a_record_comes_back_bit_for_bit(tmp_path: Path, suffix: str, make: Any)
     assert store.content_hash(back) == store.content_hash(record)
 
 
+def test_a_hill_is_kept_and_level_ground_leaves_no_trace(tmp_path: Path) -> None:
+    level = _scene()
+    hill = dataclasses.replace(level.road, height_xz_m=np.array([[-9.0, 0.0], [0.0, 0.1 + 0.2], [9.0, 0.0]]))
+    record = dataclasses.replace(level, road=hill)
+    store.save_record(tmp_path / "hill.json", record)
+    _same(record, store.load_record(Scene, tmp_path / "hill.json"))
+    assert store.content_hash(record) != store.content_hash(level)
+    store.save_record(tmp_path / "level.json", level)
+    assert "height_xz_m" in (tmp_path / "hill.json").read_text() and "height_xz_m" not in (tmp_path / "level.json").read_text()
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     array=st.sampled_from(["float64", "float32", "float16", "int64", "uint64", "int8", "uint8", "bool"]).flatmap(

@@ -59,7 +59,11 @@ def dream(
 
 def score(
     policy: Policy,
+    scenarios: Annotated[
+        list[str] | None, typer.Argument(help="Scenarios by name, file or folder, instead of a suite.", show_default=False)
+    ] = None,
     suite: Annotated[str, typer.Option("--suite", "-s", help="A name (see `drivewm info`) or a .yaml file.")] = "smoke",
+    draws: Annotated[int, typer.Option("--draws", "-n", help="With scenarios: scenes to draw from each.", min=1)] = 10,
     world: World = "raster",
     films: Annotated[bool, typer.Option(help="Keep a film of each drive.")] = False,
     batch: Annotated[int, typer.Option(help="Scenes driven at once.", min=1)] = 8,
@@ -68,13 +72,13 @@ def score(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Drive a suite and judge it: score and pass rate with intervals, void drives beside them. Resumes; repeats nothing."""
+    """Drive a suite or scenarios: score and pass rate with intervals, void drives beside them. Resumes; repeats nothing."""
     from drivewm.config import runs_root
     from drivewm.evaluation.score import ScoreOptions, score_suite
-    from drivewm.evaluation.suite import load_suite
+    from drivewm.evaluation.suite import load_suite, suite_of
     from drivewm.evaluation.summary import table
 
-    chosen = load_suite(suite)
+    chosen = suite_of(scenario_files(scenarios), draws) if scenarios else load_suite(suite)
     folder = out or runs_root() / f"score-{chosen.name}-{_word(policy)}-{_word(world)}"
     options = ScoreOptions(seed, workers, batch, films)
     with progress("driving", as_json) as report:

@@ -25,15 +25,14 @@ def scenario_files(arguments: list[str]) -> list[Path]:
     from drivewm.config import content_folder
     from drivewm.errors import InputError, did_you_mean
     from drivewm.scenarios.catalogue import find
+    from drivewm.scenarios.openscenario.table import is_catalog
+    from drivewm.scenarios.openscenario.table import scenario_files as openscenario_files
 
     out: list[Path] = []
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            found = find(path)
-            if not found:
-                raise InputError("holds no scenario", file=path)
-            out += found
+            out += find(path) or [file for file in openscenario_files([path]) if not is_catalog(file)]
         elif path.suffix in (".yaml", ".yml", ".xosc"):
             if not path.is_file():
                 raise InputError("does not exist", file=path)
@@ -184,6 +183,7 @@ def preview(
     scenarios: Scenarios,
     index: Annotated[int, typer.Option("--draw", help="Which draw.", min=0)] = 0,
     driver: Annotated[str, typer.Option(help="expert, or constant_velocity to see the conflict unsolved.")] = "expert",
+    gif: Annotated[bool, typer.Option("--gif", help="An animated GIF instead of a video.")] = False,
     seed: Seed = 0,
     out: Out = None,
     as_json: Json = False,
@@ -198,10 +198,94 @@ def preview(
     with progress("filming", as_json) as report:
         for done, file in enumerate(files, start=1):
             scenario = open_scenario(file)
-            shown = film(draw_one(scenario, index, seed), folder / f"{scenario.name}-{index}.mp4", driver=driver, seed=seed)
+            shown = film(
+                draw_one(scenario, index, seed),
+                folder / f"{scenario.name}-{index}{'.gif' if gif else '.mp4'}",
+                driver=driver,
+                seed=seed,
+            )
             made.append({"film": shown.film, "strip": shown.strip, "score": shown.case.score.total})
             report(done, len(files), scenario.name)
     finish(as_json, {"films": made}, *(str(entry["film"]) for entry in made))
+
+
+@app.command()
+def gallery(
+    folder: Annotated[Path | None, typer.Argument(help="Folder of scenarios; by default the workspace's.")] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """A picture of each family, gallery.jpg beside its files: the moment that each scenario is about."""
+    from drivewm.config import content_folder
+    from drivewm.evaluation.gallery import write_galleries
+
+    root = content_folder("scenarios") if folder is None else folder
+    with progress("filming", as_json) as report:
+        written = list(write_galleries(root, seed, report))
+    finish(as_json, {"written": written}, *(str(path) for path in written))
+
+
+@app.command("from-log")
+def from_log(
+    source: Annotated[
+        Path, typer.Argument(help="A nuScenes-format folder, an Argoverse 2 log, or a CommonRoad file.", show_default=False)
+    ],
+    scene: Annotated[str | None, typer.Option(help="nuScenes: scene by name or token; the first if not said.")] = None,
+    start_s: Annotated[float, typer.Option("--start", help="Seconds into the recording.", min=0)] = 0.0,
+    duration_s: Annotated[float | None, typer.Option("--duration", help="Seconds; to its end if not said.", min=1)] = None,
+    ego: Annotated[str | None, typer.Option(help="CommonRoad: the vehicle that becomes the ego.")] = None,
+    reactive_after_s: Annotated[
+        float | None, typer.Option("--reactive-after", help="Seconds; then vehicles react instead of the recording.", min=0)
+    ] = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """A recorded drive as a scenario: the scene with road, route and everybody's motion, and a YAML file to go on from."""
+    from drivewm.config import run_folder
+    from drivewm.data.recorded.reading import read_recording
+    from drivewm.data.recorded.writing import write_recorded
+
+    recording = read_recording(source, scene=scene, start_s=start_s, duration_s=duration_s, ego=ego)
+    written = write_recorded(recording, run_folder("recorded", out), reactive_after_s)
+    values = {"scenario": written.scenario, "scene": written.scene, "agents": written.agents, "left_out": written.left_out}
+    told = [f"left out: {reason}" for reason in written.left_out]
+    finish(as_json, values, str(written.scenario), str(written.scene), f"{written.agents} road users", *told)
+
+
+@app.command()
+def export(
+    scenarios: Scenarios,
+    index: Annotated[int, typer.Option("--draw", help="Which draw of each.", min=0)] = 0,
+    table: Annotated[Path | None, typer.Option(help="Read everything again, and write how far it moved to this page.")] = None,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Scenes as OpenSCENARIO 1.2 files with OpenDRIVE roads beside them, and a list of what these cannot say."""
+    from rich.table import Table
+
+    from drivewm.config import run_folder
+    from drivewm.evaluation.roundtrip import round_trip, write_table
+    from drivewm.scenarios.export.scene import export_scene
+    from drivewm.scenarios.opening import draw as draw_one
+    from drivewm.scenarios.opening import open_scenario
+    from drivewm.store import source_commit
+
+    files, folder, made, trips = scenario_files(scenarios), run_folder("export", out), [], []
+    with progress("writing", as_json) as report:
+        for done, file in enumerate(files, start=1):
+            scenario = open_scenario(file)
+            scene = draw_one(scenario, index, seed)
+            made.append(export_scene(scene, folder, f"{scenario.name}-{seed}-{index}"))
+            if table is not None:
+                trips.append(round_trip(scene, made[-1].scenario, made[-1].notes))
+            report(done, len(files), scenario.name)
+    if table is not None:
+        write_table(table, trips, f"drivewm scenario export scenarios --table {table.name}", source_commit())
+    listing = Table("file", "what it does not say")
+    for one in made:
+        listing.add_row(str(one.scenario), "\n".join(one.notes))
+    finish(as_json, {"files": made, "round_trips": trips}, listing)
 
 
 @app.command("import")

@@ -36,6 +36,7 @@ class SceneIndex:
     ego_xy_yaw_world: Array  # [F, 3]
     rig: CameraRig
     key_time_us: Array  # int64 [K]
+    instance_tokens: tuple[str, ...]  # [N]
     track_id: Array  # int32 [N]
     category: Array  # int8 [N]
     box_xy_yaw_world: Array  # [K, N, 3], NaN where the instance is not annotated
@@ -156,7 +157,7 @@ def _rig(nusc: Any, root: Path, version: str, rows: list[dict[str, Any]], time_u
     return CameraRig(CAMERAS, np.array(intrinsics, np.float64), np.stack(poses), size, round(1.0 / step_s, 1))
 
 
-def _boxes(nusc: Any, root: Path, version: str, scene: dict[str, Any]) -> dict[str, Array]:
+def _boxes(nusc: Any, root: Path, version: str, scene: dict[str, Any]) -> dict[str, Any]:
     """The annotations of a scene as arrays over key frames and instances."""
     samples, name = [], scene["first_sample_token"]
     while name:
@@ -184,6 +185,7 @@ def _boxes(nusc: Any, root: Path, version: str, scene: dict[str, Any]) -> dict[s
         track[i] = nusc.get("instance", token).get("drivewm_track_id", i)
     return {
         "key_time_us": np.array([sample["timestamp"] for sample in samples], np.int64),
+        "instance_tokens": tuple(instances),
         "track_id": track,
         "category": category,
         "box_xy_yaw_world": xy_yaw,

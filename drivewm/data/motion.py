@@ -30,7 +30,7 @@ def agents_at_frames(index: SceneIndex) -> Agents:
         known = np.flatnonzero(np.isfinite(index.box_xy_yaw_world[:, i, 0]))
         inside = _inside(frame_s, key_s, known)
         if inside.any():
-            values = _interpolated(index.box_xy_yaw_world[known, i], key_s[known], frame_s[inside])
+            values = interpolated(index.box_xy_yaw_world[known, i], key_s[known], frame_s[inside])
             pose[inside, i], speed[inside, i], accel[inside, i] = values
             valid[:, i] = inside
     return Agents(
@@ -58,7 +58,7 @@ def _inside(frame_s: Array, key_s: Array, known: Array) -> Array:
     return np.asarray(inside)
 
 
-def _interpolated(xy_yaw: Array, key_s: Array, at_s: Array) -> tuple[Array, Array, Array]:
+def interpolated(xy_yaw: Array, key_s: Array, at_s: Array) -> tuple[Array, Array, Array]:
     """Pose [F, 3], speed [F] and acceleration [F] at times ``at_s`` of a track known at ``key_s``."""
     track = np.column_stack([xy_yaw[:, :2], np.unwrap(xy_yaw[:, 2])])
     if len(key_s) == 1:

@@ -95,6 +95,10 @@ class NuScenesFolder:
         """The calibrated cameras of a scene."""
         return self._found(scene)[1].rig
 
+    def index(self, scene: str) -> SceneIndex:
+        """What the tables say of the scene with this token (or name)."""
+        return self._found(scene)[1]
+
     def clip(
         self,
         scene: str,

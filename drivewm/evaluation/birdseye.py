@@ -134,8 +134,19 @@ def _draw_place(canvas: _Canvas, road: RoadMap) -> None:
     for corners in box_corners_xy(road.tunnel_xy_yaw, road.tunnel_size_lwh_m[:, :2]):
         for wall in (corners[[0, 3]], corners[[1, 2]]):
             canvas.line(wall, WALL, 0.6)
+    for x_m in _summits(road):
+        for polygon in road.drivable:
+            across = polygon[:, 1][[np.argmin(polygon[:, 1]), np.argmax(polygon[:, 1])]]
+            canvas.line(np.stack([np.full(2, x_m), across], 1), WALL, 0.5)
     for x, y, height in road.tree_xy_height:
         canvas.dot((x, y), TREE, 0.22 * height)
+
+
+def _summits(road: RoadMap) -> Array:
+    """Where the ground stops rising and begins to fall along x."""
+    x, z = road.height_xz_m.T
+    rising = np.diff(z) > 0
+    return np.asarray(x[1:-1][rising[:-1] & ~rising[1:]])
 
 
 def _stripes(polygon_xy: Array, stripe_m: float = 0.5, gap_m: float = 0.5) -> list[Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +15,7 @@ from drivewm.config import content_folder
 from drivewm.datatypes import Scene
 from drivewm.errors import InputError, did_you_mean
 from drivewm.scenarios.catalogue import find
-from drivewm.scenarios.language import load_scenario
-from drivewm.scenarios.sampling import draw_scene
+from drivewm.scenarios.opening import draw, open_scenario
 from drivewm.scenarios.schema import Part
 from drivewm.scenarios.source import Source, read_source
 
@@ -54,9 +53,17 @@ class Suite:
 
     def _draw(self, seed: int) -> Iterator[Scene]:
         for file in self.files:
-            scenario = load_scenario(file)
+            scenario = open_scenario(file)
             for index in range(self.draws):
-                yield draw_scene(scenario, index, seed)
+                yield draw(scenario, index, seed)
+
+
+def suite_of(files: Sequence[Path], draws: int = 1) -> Suite:
+    """A suite made of scenario files alone; a single one gives it its name."""
+    opened = [open_scenario(file) for file in files]
+    name = opened[0].name if len(opened) == 1 else "scenarios"
+    sha8 = hashlib.sha256(json.dumps([*(one.id for one in opened), draws]).encode()).hexdigest()[:8]
+    return Suite(name, opened[0].about if len(opened) == 1 else f"{len(opened)} scenarios", sha8, tuple(files), draws, (0,))
 
 
 def suite_names() -> list[str]:

@@ -127,7 +127,8 @@ def _contacts(ego: Array, t_s: Array, futures: Agents, state: WorldState) -> dic
     own_reach = TTC_S * ego[..., 3] + np.hypot(*half_ego)
     reach = TTC_S * speed + 0.5 * np.hypot(state.agents.size_lwh_m[..., 0], state.agents.size_lwh_m[..., 1])[:, None]
     near = delta[..., 0] ** 2 + delta[..., 1] ** 2 < (own_reach[..., None] + reach[:, None]) ** 2
-    b, m, q, n = np.nonzero(near & state.agents.valid[:, None, None])
+    there = _halved(agents.valid.astype(np.float64), 1) == 1.0  # between coming or going and the next instant nobody is there
+    b, m, q, n = np.nonzero(near & there[:, None])
     half = 0.5 * state.agents.size_lwh_m[b, n, :2]
     ttc = np.zeros(len(b))
     for ours, theirs in zip(own_velocity, velocity, strict=True):

@@ -2,7 +2,7 @@
 
 Gates and the weights of time to collision, progress and comfort are those of PDMS (NAVSIM, Dauner et al. 2024); lane keeping with
 its weight is taken from EPDMS, making progress and the formulas of driving direction and speed limit from the closed-loop score
-of nuPlan. Ours: a red light is a gate, and the speed limit weighs 2.
+of nuPlan. Ours: a red light is a gate, the speed limit weighs 2, and what a scenario's author demands of the drive is a gate.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from drivewm.datatypes import Event, Rollout, Score
 from drivewm.metrics import gates, terms
 from drivewm.metrics.boxes import gap_m
 from drivewm.metrics.series import HALF_EGO_M, Judged, Series
+from drivewm.scenarios.demands import broken
 
 Metric = Callable[[Series], Judged]
 
@@ -51,6 +52,11 @@ def score(rollout: Rollout, *, reference_progress_m: float, void_reasons: tuple[
     # Time, speed or lane terms always exist for a drive of one step; the weighted mean is therefore defined.
     quality = float(np.dot(weights, list(rated.values())) / weights.sum())
     events = [event for outcome in judged.values() for event in outcome.events]
+    measures = _measures(series, events)
+    demanded = _demanded(series, measures)
+    if demanded.value is not None:
+        passed["demands"] = demanded.value
+        events += demanded.events
     return Score(
         scene_id=rollout.scene.id,
         family=rollout.scene.family,
@@ -62,13 +68,14 @@ def score(rollout: Rollout, *, reference_progress_m: float, void_reasons: tuple[
         inapplicable=tuple(name for name in judged if name not in values),
         void_reasons=void_reasons,
         events=tuple(sorted(events, key=lambda event: event.t_s)),
-        measures=_measures(series, events),
+        measures=measures,
     )
 
 
 def _measures(series: Series, events: list[Event]) -> dict[str, float]:
     """Plain quantities; one that does not exist in this drive (no agent, no conflict, no impact) is absent."""
     out = {"progress_m": series.progress_m, "reference_progress_m": series.reference_progress_m}
+    out["hardest_braking_mps2"] = float(max(0.0, -series.states.ego_accel_mps2.min()))
     agents = series.states.agents
     if np.isfinite(series.ttc_s).any():
         out["min_ttc_s"] = float(series.ttc_s.min())
@@ -80,6 +87,23 @@ def _measures(series: Series, events: list[Event]) -> dict[str, float]:
         first = min(hits, key=lambda event: event.t_s)
         out["impact_speed_mps"] = _impact_speed(series, first)
     return out
+
+
+def _demanded(series: Series, measures: dict[str, float]) -> Judged:
+    """Whether the drive keeps to what its scenario demands; each demand that it breaks is an event at the drive's end."""
+    if not series.scene.demands:
+        return Judged(None)
+    measured = {
+        "min_gap": measures.get("min_gap_m", np.inf),
+        "min_ttc": measures.get("min_ttc_s", np.inf),
+        "impact_speed": measures.get("impact_speed_mps", 0.0),
+        "hardest_braking": measures["hardest_braking_mps2"],
+        "progress": measures["progress_m"],
+        "end_speed": float(series.states.ego_speed_mps[-1]),
+    }
+    missed = broken(series.scene.demands, measured)
+    last = len(series.t_s) - 1
+    return Judged(float(not missed), tuple(series.event(f"demand not kept: {text}", last) for text in missed))
 
 
 def _impact_speed(series: Series, hit: Event) -> float:

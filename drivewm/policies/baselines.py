@@ -70,7 +70,7 @@ class IdmPolicy:
     ) -> tuple[Trajectory, IdmMemory]:
         if truth is None:
             raise ValueError("idm is a privileged policy: it needs ground truth")
-        memory = _located(truth, memory)
+        memory = located(truth, memory)
         ahead = [_look(truth, b, memory, observation.route_xy_ego[b]) for b in range(len(truth.scenes))]
         seen = _Ahead(*(np.array([getattr(one, name) for one in ahead]) for name in _Ahead.__slots__))
         distance, speed = self._simulate(np.asarray(truth.state.ego_speed_mps, np.float64), seen)
@@ -96,7 +96,7 @@ class IdmPolicy:
         return distance, speeds
 
 
-def _located(truth: GroundTruth, memory: IdmMemory | None) -> IdmMemory:
+def located(truth: GroundTruth, memory: IdmMemory | None) -> IdmMemory:
     if memory is None:
         stops = tuple(stop_lines_on_route(scene) for scene in truth.scenes)
         memory = IdmMemory((), stops)
@@ -123,7 +123,7 @@ def _look(truth: GroundTruth, b: int, memory: IdmMemory, route_xy_ego: Array) ->
     can_stop = state.ego_speed_mps**2 < 2 * YELLOW_BRAKE_MPS2 * to_line
     stop = (signal == SignalState.RED) | ((signal == SignalState.YELLOW) & can_stop)
     line = np.min(to_line[stop & (to_line > 0)], initial=np.inf)
-    return _Ahead(gap, leader, np.asarray(min(scene.speed_limit_mps, _bend_speed(route_xy_ego))), np.asarray(line))
+    return _Ahead(gap, leader, np.asarray(min(scene.speed_limit_mps, bend_speed(route_xy_ego))), np.asarray(line))
 
 
 def _leader(route_xy: Array, here_m: float, agents: Any) -> tuple[Array, Array]:
@@ -148,7 +148,7 @@ def _leader(route_xy: Array, here_m: float, agents: Any) -> tuple[Array, Array]:
     return np.asarray(s[nearest] - along[nearest] - front), np.asarray(agents.speed_mps[nearest] * np.cos(turn[nearest]))
 
 
-def _bend_speed(route_xy_ego: Array) -> float:
+def bend_speed(route_xy_ego: Array) -> float:
     """Speed at which the sharpest bend of the next 24 m is taken."""
     step = np.diff(np.asarray(route_xy_ego[:14], np.float64), axis=0)
     turn = np.abs(wrap_angle_rad(np.diff(np.arctan2(step[:, 1], step[:, 0]))))

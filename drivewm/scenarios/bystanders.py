@@ -7,7 +7,7 @@ import numpy as np
 from drivewm.geometry import boxes_overlap
 from drivewm.scenarios.bodies import BODIES, varied_size_lwh_m
 from drivewm.scenarios.placement import Row, alongside, lane_edge_m
-from drivewm.scenarios.roads import lane_path
+from drivewm.scenarios.roads import lane_path_on
 from drivewm.scenarios.stage import JUNCTIONS, Stage
 
 _MOST = {"none": (0, 0), "few": (3, 2), "many": (8, 5)}  # pedestrians, oncoming cars
@@ -77,7 +77,7 @@ def _passing_car(stage: Stage, rng: np.random.Generator) -> Row | None:
     if in_plot or not oncoming or document.road.kind in JUNCTIONS:
         return None
     lane = oncoming[int(index * len(oncoming))]
-    path = lane_path(stage.road, lane.id, "straight", float(len(stage.route_xy)))
+    path = lane_path_on(document.road.kind, stage.options, lane.id, "straight", float(len(stage.route_xy)))
     # Oncoming lanes end where the ego's road begins.
     at = len(lane.centre_xy) - 1.0 - stage.ego_s_m - ahead
     if at < size[0]:

@@ -17,11 +17,11 @@ from drivewm.scenarios.language import Scenario, load_scenario
 from drivewm.scenarios.openscenario.imported import draw_imported, load_openscenario
 from drivewm.scenarios.quantities import Quantity
 from drivewm.scenarios.sampling import Rejections, draw_scene, rejections
-from drivewm.scenarios.schema import Document, Measure, Part
+from drivewm.scenarios.schema import Document, Measure, Part, RecordedDocument
 from drivewm.store import write_text
 
 _OF_VARIANT = "OfVariant"
-SCHEMA_FILE, INDEX_FILE = "scenario.schema.json", "README.md"
+SCHEMA_FILE, INDEX_FILE, GALLERY_FILE = "scenario.schema.json", "README.md", "gallery.jpg"
 SCHEMA_HEADER = "# yaml-language-server: $schema=../scenario.schema.json\n"
 INDEX_BEGIN, INDEX_END = "<!-- index: begin (generated) -->", "<!-- index: end -->"
 _BLANK_INDEX = f"# Scenarios\n\n{INDEX_BEGIN}\n{INDEX_END}\n"
@@ -93,23 +93,34 @@ def json_schema() -> dict[str, Any]:
 
     A file with a ``base`` may leave out what the base says, and take things away by keys without value.
     """
-    schema = Document.model_json_schema(by_alias=True)
-    models = {model.__name__: model for model in Part.__subclasses__()}
-    for name, part in [("Document", schema), *schema["$defs"].items()]:
-        if name in models:
-            fields = {field.alias or key: field for key, field in models[name].model_fields.items()}
-            part["properties"] = {key: _for_authors(value, fields[key]) for key, value in part["properties"].items()}
-    parts = {**schema.pop("$defs"), "Document": schema}
+    parts = _parts(Document) | _parts(RecordedDocument)
     variants = {f"{name}{_OF_VARIANT}": _of_variant(part) for name, part in parts.items()}
-    variants[f"Document{_OF_VARIANT}"]["required"] = ["name", "about", "base"]
+    for kind in (Document, RecordedDocument):
+        variants[f"{kind.__name__}{_OF_VARIANT}"]["required"] = ["name", "about", "base"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "drivewm scenario",
         "if": {"type": "object", "required": ["base"]},
-        "then": {"$ref": f"#/$defs/Document{_OF_VARIANT}"},
-        "else": {"$ref": "#/$defs/Document"},
+        "then": {"anyOf": [{"$ref": f"#/$defs/{kind.__name__}{_OF_VARIANT}"} for kind in (Document, RecordedDocument)]},
+        "else": {
+            "if": {"type": "object", "required": ["log"]},
+            "then": {"$ref": "#/$defs/RecordedDocument"},
+            "else": {"$ref": "#/$defs/Document"},
+        },
         "$defs": {**parts, **variants},
     }
+
+
+def _parts(document: type[Part]) -> dict[str, dict[str, Any]]:
+    """The schema of a kind of document and of everything in it, by name."""
+    schema = document.model_json_schema(by_alias=True)
+    models = {model.__name__: model for model in Part.__subclasses__()}
+    parts = {**schema.pop("$defs"), document.__name__: schema}
+    for name, part in parts.items():
+        if name in models:
+            fields = {field.alias or key: field for key, field in models[name].model_fields.items()}
+            part["properties"] = {key: _for_authors(value, fields[key]) for key, value in part["properties"].items()}
+    return parts
 
 
 def _of_variant(node: Any) -> Any:
@@ -180,7 +191,9 @@ def _table(root: Path) -> str:
     count = sum(map(len, families.values()))
     lines = [f"\n{count} scenarios in {len(families)} families.\n"]
     for family, members in sorted(families.items()):
-        lines += [f"\n### {family}\n", "| scenario | what happens | what varies | public names |", "|---|---|---|---|"]
+        gallery = members[0][0].parent / GALLERY_FILE
+        shown = [f"![{family}]({gallery.relative_to(root).as_posix()})\n"] if gallery.is_file() else []
+        lines += [f"\n### {family}\n", *shown, "| scenario | what happens | what varies | public names |", "|---|---|---|---|"]
         for file, one in members:
             link = f"[{one.name.partition('.')[2]}]({file.relative_to(root).as_posix()})"
             varied = "; ".join(f"{name}: {_words(str(chance))}" for name, chance in one.parameters.items())

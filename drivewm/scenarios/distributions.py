@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
-from drivewm.scenarios.quantities import KINDS, UNITS, Quantity, QuantityError, Value, evaluate, kind_of, references
+from drivewm.scenarios.quantities import KINDS, UNITS, Quantity, QuantityError, Value, evaluate, kind_of, references, unit_hint
 
 _RANGE = re.compile(r"^\s*\[(?P<low>.+?)\.\.(?P<high>.+?)\]\s*(?P<unit>.*)$")
 
@@ -119,7 +119,7 @@ def _uniform(raw: Any) -> Uniform:
         raise QuantityError(f"{raw!r} is not a range", 'write it like "[30 .. 60] km/h"')
     unit = match["unit"].strip()
     if unit and unit not in UNITS:
-        evaluate(f"1 {unit}")  # raises with a hint about the unit
+        raise QuantityError(f"{raw!r} is not a range", unit_hint(f"1 {unit}"))
     low, high = (_quantity(f"{match[side].strip()} {unit}") for side in ("low", "high"))
     if low.dimension != high.dimension:
         raise QuantityError(f"{raw!r} runs from {kind_of(low)} to {kind_of(high)}")

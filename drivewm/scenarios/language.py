@@ -5,22 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
+from drivewm import registry
+from drivewm.datatypes import Scene
 from drivewm.errors import InputError, did_you_mean
+from drivewm.scenarios.demands import MEASURES, example_values
 from drivewm.scenarios.distributions import Distribution, distribution
 from drivewm.scenarios.inheritance import with_bases
 from drivewm.scenarios.quantities import NUMBER, Quantity, QuantityError, Value, evaluate, kind_of, references
-from drivewm.scenarios.schema import Document
+from drivewm.scenarios.recorded import Log, load_log
+from drivewm.scenarios.schema import Document, RecordedDocument
 from drivewm.scenarios.source import Path_, Source, read_source
 
-_LITERAL_KEYS = ("name", "about", "family", "maps_to", "tags", "vary", "where")  # taken as written, not resolved
+_LITERAL_KEYS = ("name", "about", "family", "maps_to", "tags", "vary", "where", "score", "log")  # taken as written, not resolved
 _PLAIN_WORDS = {
     "a valid tuple": "a list",
     "a valid string": "a text",
@@ -31,8 +36,10 @@ _PLAIN_WORDS = {
     ", unable to interpret input": "",
     "String": "the text",
 }
+QUESTIONS, JUDGES = "drivewm.questions", "drivewm.policies"  # names that ``where`` may use: preventable(expert)
 TRIES = 1000  # draws of the parameters before the constraints are called impossible
 TRIALS = 12
+DocumentT = TypeVar("DocumentT", Document, RecordedDocument)
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,12 @@ class Scenario:
     maps_to: tuple[str, ...]
     parameters: Mapping[str, Distribution]
     constraints: tuple[str, ...]
+    demands: tuple[str, ...]  # what the drive must keep to
+    asking: frozenset[int]  # which constraints ask about the placed scene, so that parameters alone do not decide them
     sha8: str  # of the content, so that comments and layout do not change it
     source: Source
     tags: tuple[str, ...] = ()
+    log: Log | None = None  # of a recorded drive; its document is a `RecordedDocument`
     origin: str = ""  # the outermost base: variants of one scenario draw the same traffic
 
     @property
@@ -65,7 +75,8 @@ def scenario_from(source: Source) -> Scenario:
     heritage = with_bases(source)
     source = heritage.source
     parameters = _parameters(source)
-    content = json.dumps(source.tree, sort_keys=True, ensure_ascii=False).encode()
+    log, asking = load_log(source), set[int]()
+    content = json.dumps(source.tree, sort_keys=True, ensure_ascii=False).encode() + (log.sha.encode() if log else b"")
     name = source.tree.get("name")
     scenario = Scenario(
         name=name if isinstance(name, str) else "",
@@ -75,10 +86,17 @@ def scenario_from(source: Source) -> Scenario:
         tags=_texts(source, "tags"),
         origin=heritage.origin,
         parameters=parameters,
-        constraints=_constraints(source, parameters),
+        constraints=_comparisons(source, "where", _middle(parameters), asking.add),
+        demands=_comparisons(source, "score", _with_measures(source, _middle(parameters))),
+        asking=frozenset(asking),
         sha8=hashlib.sha256(content).hexdigest()[:8],
         source=source,
+        log=log,
     )
+    # A few concrete documents show whether every word and unit is right.
+    rng = np.random.default_rng(0)
+    for _ in range(TRIALS if parameters else 1):
+        (resolve if log is None else resolve_recorded)(scenario, draw_parameters(scenario, rng))
     used = set(references(json.dumps(source.tree)))
     for parameter in parameters:
         if parameter not in used:
@@ -86,10 +104,6 @@ def scenario_from(source: Source) -> Scenario:
             if source.file_of(("vary", parameter)) != source.file:
                 hint = f"write '{parameter}:' under vary to take it away, or give it the one value that you want there"
             raise source.error(f"parameter ${parameter} is never used", ("vary", parameter), hint)
-    # A few concrete documents show whether every word and unit is right.
-    rng = np.random.default_rng(0)
-    for _ in range(TRIALS if parameters else 1):
-        resolve(scenario, draw_parameters(scenario, rng))
     return scenario
 
 
@@ -101,7 +115,10 @@ def _texts(source: Source, key: str) -> tuple[str, ...]:
 def draw_parameters(
     scenario: Scenario, rng: np.random.Generator, fixed: Mapping[str, Value] | None = None, refused: dict[str, int] | None = None
 ) -> dict[str, Value]:
-    """Values for all parameters that satisfy ``where``; ``refused`` counts what each constraint turned away."""
+    """Values for all parameters that satisfy ``where``, as far as it does not ask about the scene.
+
+    ``refused`` counts what each constraint turned away.
+    """
     counts: dict[str, int] = {} if refused is None else refused
     fixed = fixed or {}
     for unknown in set(fixed) - set(scenario.parameters):
@@ -120,25 +137,42 @@ def draw_parameters(
     raise scenario.source.error(reason, place, "widen the ranges or drop the constraint")
 
 
-def first_broken(scenario: Scenario, values: Mapping[str, Value]) -> int | None:
-    """The index of the first constraint that the values violate."""
+def first_broken(scenario: Scenario, values: Mapping[str, Value], scene: Scene | None = None) -> int | None:
+    """The index of the first constraint that is violated: of those about the values, or with ``scene`` of those about it."""
     for index, text in enumerate(scenario.constraints):
+        if (index in scenario.asking) != (scene is not None):
+            continue
         try:
-            if evaluate(text, values) is not True:
+            if evaluate(text, values, None if scene is None else partial(_answer, scene)) is not True:
                 return index
         except QuantityError as error:
+            raise scenario.source.error(error.reason, ("where", index), error.hint) from None
+        except InputError as error:  # of who was asked
             raise scenario.source.error(error.reason, ("where", index), error.hint) from None
     return None
 
 
+def _answer(scene: Scene, question: str, word: str) -> bool:
+    return bool(registry.resolve(QUESTIONS, question)(scene, word))
+
+
 def resolve(scenario: Scenario, values: Mapping[str, Value]) -> Document:
     """The concrete document in which every ``$parameter`` has its value."""
+    return _concrete(scenario, values, Document)
+
+
+def resolve_recorded(scenario: Scenario, values: Mapping[str, Value]) -> RecordedDocument:
+    """The same for a scenario that stands on a recorded drive."""
+    return _concrete(scenario, values, RecordedDocument)
+
+
+def _concrete(scenario: Scenario, values: Mapping[str, Value], kind: type[DocumentT]) -> DocumentT:
     source = scenario.source
     concrete = {
         key: item if key in _LITERAL_KEYS else _resolved(item, values, (key,), source) for key, item in source.tree.items()
     }
     try:
-        return Document.model_validate(concrete)
+        return kind.model_validate(concrete)
     except ValidationError as error:
         raise _translated(error, source) from None
 
@@ -158,21 +192,44 @@ def _parameters(source: Source) -> dict[str, Distribution]:
     return out
 
 
-def _constraints(source: Source, parameters: Mapping[str, Distribution]) -> tuple[str, ...]:
-    where = source.tree.get("where") or []
-    if not isinstance(where, list):
-        raise source.error("'where' holds a list", ("where",), "start each constraint with '- '")
-    middle = {name: chance.at(0.5) for name, chance in parameters.items()}
-    for index, text in enumerate(where):
+def _middle(parameters: Mapping[str, Distribution]) -> dict[str, Value]:
+    return {name: chance.at(0.5) for name, chance in parameters.items()}
+
+
+def _with_measures(source: Source, values: Mapping[str, Value]) -> dict[str, Value]:
+    for name in values if source.tree.get("score") else ():
+        if name in MEASURES:
+            raise source.error(f"${name} is {MEASURES[name][1]}, measured in every drive", ("vary", name), "choose another name")
+    return {**values, **example_values()}
+
+
+def _comparisons(
+    source: Source, key: str, known: Mapping[str, Value], asks: Callable[[int], None] | None = None
+) -> tuple[str, ...]:
+    """The texts of a list of comparisons, each tried out once; ``asks`` hears the number of each that asks about a scene."""
+    texts = source.tree.get(key) or []
+    if not isinstance(texts, list):
+        raise source.error(f"'{key}' holds a list", (key,), "start each comparison with '- '")
+    for index, text in enumerate(texts):
+
+        def ask(question: str, word: str, index: int = index) -> bool:
+            """Nobody is asked while a file is read; the names must be right."""
+            for group, name, what in ((QUESTIONS, question, "question"), (JUDGES, word, "driver")):
+                if name not in (names := registry.names(group)):
+                    raise QuantityError(f"there is no {what} {name!r}", did_you_mean(name, names) or f"known: {', '.join(names)}")
+            if asks is not None:
+                asks(index)
+            return True
+
         try:
             if not isinstance(text, str):
                 raise QuantityError(f"{text!r} is not a comparison", "for example $gap > 0.5 s * $speed")
-            value = evaluate(text, middle)
+            value = evaluate(text, known, None if asks is None else ask)
         except QuantityError as error:
-            raise source.error(error.reason, ("where", index), error.hint) from None
+            raise source.error(error.reason, (key, index), error.hint) from None
         if not isinstance(value, bool):
-            raise source.error(f"{text!r} is {kind_of(value)}, not a comparison", ("where", index), "for example $gap > 10 m")
-    return tuple(where)
+            raise source.error(f"{text!r} is {kind_of(value)}, not a comparison", (key, index), "for example $gap > 10 m")
+    return tuple(texts)
 
 
 def _resolved(raw: Any, values: Mapping[str, Value], place: Path_, source: Source) -> Any:

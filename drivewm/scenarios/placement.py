@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -38,10 +39,15 @@ class Row:
         pose[..., :2] += self.offset_m * np.stack([-np.sin(pose[..., 2]), np.cos(pose[..., 2])], -1)
         return pose
 
-    @property
+    @cached_property
+    def start_pose(self) -> Array:
+        """Centre [3] at the start."""
+        return self.pose()
+
+    @cached_property
     def corners_xy(self) -> Array:
         """The box [4, 2] at the start, with 0.1 m around it."""
-        return box_corners_xy(self.pose(), self.size_lwh_m[:2] + 0.2)
+        return box_corners_xy(self.start_pose, self.size_lwh_m[:2] + 0.2)
 
     @property
     def fastest_mps(self) -> float:

@@ -12,6 +12,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 from drivewm.errors import did_you_mean
@@ -79,6 +80,7 @@ class Quantity:
 
 
 Value = Quantity | str | bool  # what a parameter or an expression can be
+Ask = Callable[[str, str], bool]  # the answer to ``question(word)``
 
 
 def kind_of(value: Value) -> str:
@@ -93,38 +95,70 @@ def references(text: str) -> list[str]:
     return _REFERENCE.findall(text)
 
 
-def evaluate(text: str, parameters: Mapping[str, Value] | None = None) -> Value:
+def evaluate(text: str, parameters: Mapping[str, Value] | None = None, ask: Ask | None = None) -> Value:
     """The value of an expression.
 
-    Knows numbers with units, ``$parameters``, ``+ - * /``, comparisons, ``and or not``, brackets, and bare words (as text).
+    Knows numbers with units, ``$parameters``, ``+ - * /``, comparisons, ``and or not``, brackets, bare words (as text), and with
+    ``ask`` questions about a scene, ``question(word)``.
     Raises `QuantityError` for anything else, for unlike dimensions, and for values that are not finite.
     """
+    return _constant(text) if not parameters and ask is None else _evaluated(text, _Given(parameters or {}, ask))
+
+
+@lru_cache(maxsize=4096)
+def _constant(text: str) -> Value:
+    return _evaluated(text, _Given({}))
+
+
+def _evaluated(text: str, given: _Given) -> Value:
+    expression, known = _parsed(text), given.parameters
+    for name in expression.references:
+        if name not in known:
+            others = f"known: {', '.join(known)}" if known else "define it under 'vary'"
+            raise QuantityError(f"parameter ${name} is not defined", did_you_mean(name, list(known)) or others)
+    return _finite(expression.value(given), text)
+
+
+_VARIABLE = "_v"  # stands for the $ of a parameter; no text may begin a word with an underscore
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What an expression may refer to."""
+
+    parameters: Mapping[str, Value]
+    ask: Ask | None = None
+
+
+_Calculation = Callable[[_Given], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class _Expression:
+    value: _Calculation
+    references: tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> _Expression:
+    """The syntax of a text; drawing thousands of scenes evaluates the same few texts."""
     if len(text) > MAX_TEXT:
         raise QuantityError(f"an expression of {len(text)} characters is longer than the {MAX_TEXT} allowed")
     if "__" in text or re.search(r"(?<!\w)_", text):
         raise QuantityError(f"{text!r} is not an expression")
-    names: dict[str, Value] = {}
+    literals: dict[str, Value] = {}
 
     def literal(match: re.Match[str]) -> str:
         factor, dimension = UNITS[match[2]] if match[2] else (1.0, NUMBER)
-        names[key := f"_q{len(names)}"] = Quantity(float(match[1]) * factor, dimension)
+        literals[key := f"_q{len(literals)}"] = Quantity(float(match[1]) * factor, dimension)
         return key
 
-    def reference(match: re.Match[str]) -> str:
-        known = parameters or {}
-        if match[1] not in known:
-            others = f"known: {', '.join(known)}" if known else "define it under 'vary'"
-            hint = did_you_mean(match[1], list(known)) or others
-            raise QuantityError(f"parameter ${match[1]} is not defined", hint)
-        names[key := f"_q{len(names)}"] = known[match[1]]
-        return key
-
-    replaced = _REFERENCE.sub(reference, _LITERAL.sub(literal, text))
+    replaced = _REFERENCE.sub(lambda match: _VARIABLE + match[1], _LITERAL.sub(literal, text))
     try:
         tree = ast.parse(replaced.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise QuantityError(f"{text!r} is not an expression", _unit_hint(text)) from None
-    return _finite(_Evaluation(names, text).of(tree.body), text)
+        raise QuantityError(f"{text!r} is not an expression", unit_hint(text)) from None
+    return _Expression(_Compiler(literals, text).of(tree.body), tuple(dict.fromkeys(references(text))))
 
 
 def quantity(text: Any, dimension: Dimension, parameters: Mapping[str, Value] | None = None) -> float:
@@ -143,11 +177,12 @@ def quantity(text: Any, dimension: Dimension, parameters: Mapping[str, Value] | 
     name, example = KINDS[dimension]
     if isinstance(value, Quantity) and value.dimension == NUMBER:
         raise QuantityError(f"{str(text)!r} has no unit, {name} is needed", f"for example {example}")
-    hint = _unit_hint(text) if isinstance(text, str) and isinstance(value, str) else None
+    hint = unit_hint(text) if isinstance(text, str) and isinstance(value, str) else None
     raise QuantityError(f"{str(text)!r} is {kind_of(value)}, {name} is needed", hint or f"for example {example}")
 
 
-def _unit_hint(text: str) -> str | None:
+def unit_hint(text: str) -> str | None:
+    """What the author may have meant by the first unknown unit in a text; None when all are known."""
     for unit in _STRAY_UNIT.findall(text):
         if unit not in UNITS:
             return f"unknown unit {unit!r}, {did_you_mean(unit, list(UNITS)) or 'known units: ' + ', '.join(UNITS)}"
@@ -171,66 +206,109 @@ _ORDER: dict[type[ast.AST], Callable[[Any, Any], bool]] = {
 
 
 @dataclass(frozen=True)
-class _Evaluation:
-    """Walks the few syntax nodes that an expression may have."""
+class _Compiler:
+    """Turns the few syntax nodes that an expression may have into one function of the parameters."""
 
-    names: Mapping[str, Value]
+    literals: Mapping[str, Value]
     text: str
 
-    def of(self, node: ast.AST) -> Value:
+    def of(self, node: ast.AST) -> _Calculation:
         if isinstance(node, ast.Name):
-            return self.names.get(node.id, node.id)
+            return self.name(node.id)
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            return node.value
+            word = node.value
+            return lambda given: word
         if isinstance(node, ast.BinOp):
-            return self.arithmetic(node.op, self.of(node.left), self.of(node.right))
+            left, right, act = self.of(node.left), self.of(node.right), self.arithmetic(node.op)
+            return lambda given: act(self.number(left(given)), self.number(right(given)))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
-            sign = -1.0 if isinstance(node.op, ast.USub) else 1.0
-            value = self.number(self.of(node.operand))
-            return Quantity(sign * value.value, value.dimension)
+            sign, operand = -1.0 if isinstance(node.op, ast.USub) else 1.0, self.of(node.operand)
+            return lambda given: _times(Quantity(sign), self.number(operand(given)))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            return not self.truth(node.operand)
+            opposite = self.of(node.operand)
+            return lambda given: not self.truth(opposite(given))
         if isinstance(node, ast.BoolOp):
-            values = [self.truth(part) for part in node.values]
-            return all(values) if isinstance(node.op, ast.And) else any(values)
+            parts, join = [self.of(part) for part in node.values], all if isinstance(node.op, ast.And) else any
+            return lambda given: join([self.truth(part(given)) for part in parts])
         if isinstance(node, ast.Compare):
-            sides = [self.of(part) for part in (node.left, *node.comparators)]
-            return all(self.compare(op, a, b) for op, a, b in zip(node.ops, sides[:-1], sides[1:], strict=True))
-        raise QuantityError(f"{self.text!r} is not an expression", _unit_hint(self.text))
+            sides, orders = [self.of(part) for part in (node.left, *node.comparators)], [self.order(op) for op in node.ops]
+            return lambda given: self.compared(orders, [side(given) for side in sides])
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in self.literals:
+            return self.answer(node.func.id, node)
+        raise QuantityError(f"{self.text!r} is not an expression", unit_hint(self.text))
+
+    def name(self, name: str) -> _Calculation:
+        if name in self.literals:
+            literal = self.literals[name]
+            return lambda given: literal
+        if name.startswith(_VARIABLE):
+            parameter = name[len(_VARIABLE) :]
+            return lambda given: given.parameters[parameter]
+        return lambda given: name
+
+    def answer(self, question: str, node: ast.Call) -> _Calculation:
+        words = [self.of(argument) for argument in node.args]
+
+        def asked(given: _Given) -> bool:
+            if given.ask is None:
+                reason = f"{self.text!r} is not an expression here: {question}() asks about a whole scene"
+                raise QuantityError(reason, "questions stand under 'where'")
+            known = [word(given) for word in words]
+            if len(known) != 1 or node.keywords or not isinstance(known[0], str):
+                raise QuantityError(f"{self.text!r} needs one word in the brackets", f"for example {question}(expert)")
+            return given.ask(question, known[0])
+
+        return asked
 
     def number(self, value: Value) -> Quantity:
         if not isinstance(value, Quantity):
-            hint = _unit_hint(self.text) or "parameters are written $name"
+            hint = unit_hint(self.text) or "parameters are written $name"
             raise QuantityError(f"{self.text!r} calculates with {kind_of(value)}", hint)
         return value
 
-    def truth(self, node: ast.AST) -> bool:
-        value = self.of(node)
+    def truth(self, value: Value) -> bool:
         if not isinstance(value, bool):
             raise QuantityError(f"{self.text!r} uses {kind_of(value)} where a comparison is needed")
         return value
 
-    def arithmetic(self, op: ast.operator, left: Value, right: Value) -> Quantity:
-        a, b = self.number(left), self.number(right)
+    def arithmetic(self, op: ast.operator) -> Callable[[Quantity, Quantity], Quantity]:
         if isinstance(op, ast.Add | ast.Sub):
-            if a.dimension != b.dimension:
-                raise QuantityError(f"{self.text!r} adds or subtracts {kind_of(a)} and {kind_of(b)}")
-            return Quantity(a.value + b.value if isinstance(op, ast.Add) else a.value - b.value, a.dimension)
-        if isinstance(op, ast.Mult | ast.Div):
-            sign = 1 if isinstance(op, ast.Mult) else -1
-            m, s, r = (x + sign * y for x, y in zip(a.dimension, b.dimension, strict=True))
-            if sign < 0 and b.value == 0:
-                raise QuantityError(f"{self.text!r} divides by zero")
-            return Quantity(a.value * b.value if sign > 0 else a.value / b.value, (m, s, r))
-        raise QuantityError(f"{self.text!r} is not an expression", _unit_hint(self.text) or "the arithmetic signs are + - * /")
+            return partial(self.sum, 1.0 if isinstance(op, ast.Add) else -1.0)
+        if isinstance(op, ast.Mult):
+            return _times
+        if isinstance(op, ast.Div):
+            return self.ratio
+        raise QuantityError(f"{self.text!r} is not an expression", unit_hint(self.text) or "the arithmetic signs are + - * /")
 
-    def compare(self, op: ast.cmpop, a: Value, b: Value) -> bool:
+    def sum(self, sign: float, a: Quantity, b: Quantity) -> Quantity:
+        if a.dimension != b.dimension:
+            raise QuantityError(f"{self.text!r} adds or subtracts {kind_of(a)} and {kind_of(b)}")
+        return Quantity(a.value + sign * b.value, a.dimension)
+
+    def ratio(self, a: Quantity, b: Quantity) -> Quantity:
+        if b.value == 0:
+            raise QuantityError(f"{self.text!r} divides by zero")
+        (m, s, r), (m2, s2, r2) = a.dimension, b.dimension
+        return Quantity(a.value / b.value, (m - m2, s - s2, r - r2))
+
+    def order(self, op: ast.cmpop) -> Callable[[Any, Any], bool]:
         if type(op) not in _ORDER:
             raise QuantityError(f"{self.text!r} is not an expression", "comparisons are < <= > >= == !=")
+        return _ORDER[type(op)]
+
+    def compared(self, orders: list[Callable[[Any, Any], bool]], values: list[Value]) -> bool:
+        return all(self.compare(order, a, b) for order, a, b in zip(orders, values[:-1], values[1:], strict=True))
+
+    def compare(self, order: Callable[[Any, Any], bool], a: Value, b: Value) -> bool:
         if isinstance(a, Quantity) and isinstance(b, Quantity):
             if a.dimension != b.dimension:
                 raise QuantityError(f"{self.text!r} compares {kind_of(a)} with {kind_of(b)}")
-            return _ORDER[type(op)](a.value, b.value)
-        if type(a) is not type(b) or not isinstance(op, ast.Eq | ast.NotEq):
+            return order(a.value, b.value)
+        if type(a) is not type(b) or order not in (operator.eq, operator.ne):
             raise QuantityError(f"{self.text!r} compares {kind_of(a)} with {kind_of(b)}")
-        return _ORDER[type(op)](a, b)
+        return order(a, b)
+
+
+def _times(a: Quantity, b: Quantity) -> Quantity:
+    (m, s, r), (m2, s2, r2) = a.dimension, b.dimension
+    return Quantity(a.value * b.value, (m + m2, s + s2, r + r2))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SIGHT_LIMITS_M = (40.0, 300.0)  # over a crest; shorter ones would be steeper than roads are
+
 
 @dataclass(frozen=True)
 class RoadOptions:
@@ -14,6 +16,7 @@ class RoadOptions:
     lane_width_m: float = 3.5
     length_m: float = 300.0  # along the ego direction; junction arms are half as long
     radius_m: float | None = None  # of the curve (60 if not given) or of the ring of a roundabout (18)
+    sight_m: float | None = None  # how far one sees over a crest (what the speed limit asks for if not given)
     turn: str = "left"  # "left" | "right": where a curve bends, on which side a T-junction has its side road
     speed_limit_mps: float = 13.9
     surroundings: str = "town"  # "town" | "rural" | "motorway"

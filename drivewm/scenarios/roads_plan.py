@@ -28,6 +28,7 @@ class Plan:
     crosswalks: list[Array] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
     tunnels: list[Array] = field(default_factory=list)  # x, y, yaw, length, width, height
+    height_xz_m: Array = field(default_factory=lambda: np.zeros((0, 2)))  # of the ground
 
     def end_caps(self) -> list[Polygon]:
         """Areas beyond the ends of the road, where nothing is built."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
 import numpy as np
-from shapely import Polygon, intersects_xy, line_merge, prepare, unary_union
+from shapely import Polygon, intersects, intersects_xy, line_merge, polygons, prepare, unary_union
 from shapely.geometry.base import BaseGeometry
 
 from drivewm.datatypes import Array, Marking, RoadMap
@@ -16,8 +19,19 @@ SIDEWALK_M = 2.6
 MOUND_M = 6.0  # around a tunnel, where nothing is built
 
 
-def furnish(plan: Plan, options: RoadOptions, rng: np.random.Generator) -> RoadMap:
-    """The finished map of a plan; only ``building_*`` and ``tree_*`` depend on ``rng``."""
+@dataclass(frozen=True, eq=False)
+class Bare:
+    """A finished road with nothing beside it, and what decides where something may stand."""
+
+    road: RoadMap
+    plan: Plan
+    options: RoadOptions
+    no_houses: BaseGeometry
+    no_trees: BaseGeometry
+
+
+def paved_road(plan: Plan, options: RoadOptions) -> Bare:
+    """The road of a plan. Scenes share it, so its arrays cannot be written."""
     paved = unary_union(plan.paved)
     if plan.fillet_m:
         islands = unary_union(plan.islands)
@@ -27,21 +41,32 @@ def furnish(plan: Plan, options: RoadOptions, rng: np.random.Generator) -> RoadM
     tunnels = np.array(plan.tunnels).reshape(-1, 6)
     bores = [Polygon(box).buffer(MOUND_M) for box in box_corners_xy(tunnels[:, :3], tunnels[:, 3:5])]
     paths = unary_union([Polygon(box) for box in box_corners_xy(tunnels[:, :3], tunnels[:, 3:5])]).difference(paved)
-    keep_clear = unary_union([paved.buffer(SIDEWALK_M + 0.6), *plan.islands, *bores])
-    buildings = _buildings(plan, keep_clear, options, rng)
-    return RoadMap(
+    no_houses = unary_union([paved.buffer(SIDEWALK_M + 0.6), *plan.islands, *bores])
+    no_trees = unary_union([paved, *bores]).buffer(1.3)
+    prepare(no_houses)
+    prepare(no_trees)
+    road = RoadMap(
         lanes=tuple(plan.lanes),
         drivable=polygons_xy(paved),
         crosswalks=tuple(plan.crosswalks),
         sidewalks=(*sidewalks, *polygons_xy(paths)),
         markings=(*edges, *plan.markings),
         signals=tuple(plan.signals),
-        building_xy_yaw=buildings[:, :3],
-        building_size_lwh_m=buildings[:, 3:],
-        tree_xy_height=_trees(plan, unary_union([paved, *bores]), buildings, options, rng),
         tunnel_xy_yaw=tunnels[:, :3],
         tunnel_size_lwh_m=tunnels[:, 3:],
+        height_xz_m=plan.height_xz_m,
     )
+    lines = [lane.centre_xy for lane in road.lanes] + [marking.xy for marking in road.markings]
+    for array in (*road.drivable, *road.crosswalks, *road.sidewalks, *lines):
+        array.flags.writeable = False
+    return Bare(road, plan, options, no_houses, no_trees)
+
+
+def furnished(bare: Bare, rng: np.random.Generator) -> RoadMap:
+    """The road with buildings and trees beside it."""
+    buildings = _buildings(bare, rng)
+    trees = _trees(bare, buildings, rng)
+    return replace(bare.road, building_xy_yaw=buildings[:, :3], building_size_lwh_m=buildings[:, 3:], tree_xy_height=trees)
 
 
 def _edges(paved: BaseGeometry, caps: BaseGeometry, plan: Plan, options: RoadOptions) -> tuple[tuple[Array, ...], list[Marking]]:
@@ -64,55 +89,70 @@ def _without_holes(shape: BaseGeometry) -> BaseGeometry:
     return unary_union([Polygon(part.exterior) for part in parts])
 
 
-def _buildings(plan: Plan, keep_clear: BaseGeometry, options: RoadOptions, rng: np.random.Generator) -> Array:
+def _buildings(bare: Bare, rng: np.random.Generator) -> Array:
     """Rows [M, 6] of x, y, yaw, length, width, height along the frontages, clear of the road and of each other."""
     gap_m, setback_m, height_m = {
         "town": ((1.0, 9.0), (0.5, 4.0), (6.0, 19.0)),
         "rural": ((50.0, 140.0), (10.0, 40.0), (4.0, 8.0)),
         "motorway": ((40.0, 120.0), (18.0, 50.0), (6.0, 14.0)),
-    }[options.surroundings]
-    prepare(keep_clear)
-    rows: list[Array] = []
-    corners = np.zeros((0, 4, 2))
-    for line, left_m, right_m in plan.frontages:
-        for side, paved_m in ((1.0, left_m), (-1.0, right_m)):
-            s, total = float(rng.uniform(0.0, 10.0)), polyline_s_m(line)[-1]
-            while s < total:
-                length, depth = rng.uniform(9.0, 22.0), rng.uniform(8.0, 14.0)
-                away = paved_m + SIDEWALK_M + 0.8 + rng.uniform(*setback_m) + depth / 2.0
-                height, gap = rng.uniform(*height_m), rng.uniform(*gap_m)
-                x, y, yaw = point_at_s(line, s + length / 2.0)
-                centre = np.array([x - side * away * np.sin(yaw), y + side * away * np.cos(yaw), yaw])
-                box = box_corners_xy(centre, (length, depth))
-                if not keep_clear.intersects(Polygon(box)) and not boxes_overlap(box, corners).any():
-                    rows.append(np.array([*centre, length, depth, height]))
-                    corners = np.concatenate([corners, box_corners_xy(centre, (length + 1.0, depth + 1.0))[None]])
-                s += length + gap
-    return np.array(rows).reshape(-1, 6)
+    }[bare.options.surroundings]
+    rows = [np.zeros((0, 6))]
+    for line, side, paved_m in _sides(bare):
+        most = _most(line, 9.0 + gap_m[0])
+        length, depth = rng.uniform(9.0, 22.0, most), rng.uniform(8.0, 14.0, most)
+        away = side * (paved_m + SIDEWALK_M + 0.8 + rng.uniform(*setback_m, most) + depth / 2.0)
+        height, gap = rng.uniform(*height_m, most), rng.uniform(*gap_m, most)
+        begin = rng.uniform(0.0, 10.0) + np.cumsum(length + gap) - length - gap
+        pose = point_at_s(line, begin + length / 2.0)
+        pose[:, :2] += away[:, None] * np.stack([-np.sin(pose[:, 2]), np.cos(pose[:, 2])], -1)
+        rows.append(np.column_stack([pose, length, depth, height])[begin < polyline_s_m(line)[-1]])
+    houses = np.concatenate(rows)
+    houses = houses[~intersects(bare.no_houses, polygons(box_corners_xy(houses[:, :3], houses[:, 3:5])))]
+    return np.asarray(houses[_apart(houses)])
 
 
-def _trees(plan: Plan, paved: BaseGeometry, buildings: Array, options: RoadOptions, rng: np.random.Generator) -> Array:
+def _sides(bare: Bare) -> Iterator[tuple[Array, float, float]]:
+    """Each frontage from both sides: its line, +1 (left) or -1, and the paved width there."""
+    for line, left_m, right_m in bare.plan.frontages:
+        yield line, 1.0, left_m
+        yield line, -1.0, right_m
+
+
+def _most(line: Array, every_m: float) -> int:
+    return int(polyline_s_m(line)[-1] / every_m) + 2
+
+
+def _apart(houses: Array) -> Array:
+    """Which houses [M] stay: each that touches none before it that stays, with a metre between them."""
+    centre, size = houses[:, :2], houses[:, 3:5]
+    reach = np.hypot(*(size + 1.0).T) / 2.0
+    near = np.hypot(*(centre[:, None] - centre[None]).transpose(2, 0, 1)) < reach[:, None] + reach[None]
+    later, earlier = np.nonzero(np.tril(near, -1))
+    boxes, wide = box_corners_xy(houses[:, :3], size), box_corners_xy(houses[:, :3], size + 1.0)
+    touch = boxes_overlap(boxes[later], wide[earlier])
+    stays = np.ones(len(houses), bool)
+    for i, j in zip(later[touch].tolist(), earlier[touch].tolist(), strict=True):  # ascending i: all before it is decided
+        stays[i] &= not stays[j]
+    return stays
+
+
+def _trees(bare: Bare, buildings: Array, rng: np.random.Generator) -> Array:
     """Rows [M, 3] of x, y, height beside the road, clear of paving and houses."""
     gap_m, away_m, height_m = {
         "town": ((10.0, 24.0), (1.6, 3.2), (4.0, 7.0)),
         "rural": ((4.0, 16.0), (3.5, 26.0), (4.0, 11.0)),
         "motorway": ((6.0, 18.0), (7.0, 30.0), (5.0, 12.0)),
-    }[options.surroundings]
-    points = []
-    for line, left_m, right_m in plan.frontages:
-        for side, paved_m in ((1.0, left_m), (-1.0, right_m)):
-            s, total = float(rng.uniform(0.0, gap_m[1])), polyline_s_m(line)[-1]
-            while s < total:
-                x, y, yaw = point_at_s(line, s)
-                away = side * (paved_m + rng.uniform(*away_m))
-                points.append([x - away * np.sin(yaw), y + away * np.cos(yaw), rng.uniform(*height_m)])
-                s += rng.uniform(*gap_m)
-    for island in plan.islands:
-        points.append([*island.centroid.coords[0], rng.uniform(*height_m)])
-    trees = np.array(points).reshape(-1, 3)
-    clear = paved.buffer(1.3)
-    prepare(clear)
-    free = ~intersects_xy(clear, trees[:, 0], trees[:, 1])
+    }[bare.options.surroundings]
+    rows = [np.array([[*island.centroid.coords[0], rng.uniform(*height_m)] for island in bare.plan.islands]).reshape(-1, 3)]
+    for line, side, paved_m in _sides(bare):
+        most = _most(line, gap_m[0])
+        gap, height = rng.uniform(*gap_m, most), rng.uniform(*height_m, most)
+        at = np.cumsum(gap) - gap[0] * rng.random()
+        x, y, yaw = point_at_s(line, at).T
+        away = side * (paved_m + rng.uniform(*away_m, most))
+        rows.append(np.column_stack([x - away * np.sin(yaw), y + away * np.cos(yaw), height])[at < polyline_s_m(line)[-1]])
+    trees = np.concatenate(rows)
+    free = ~intersects_xy(bare.no_trees, trees[:, 0], trees[:, 1])
     if len(buildings):
         delta = trees[:, None, :2] - buildings[None, :, :2]
         cos, sin = np.cos(buildings[:, 2]), np.sin(buildings[:, 2])

@@ -11,35 +11,39 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
-from shapely import LineString, Point, Polygon, intersects
+from shapely import LineString, distance, intersects, points, polygons, unary_union
 
 from drivewm.datatypes import (
     EGO_SHAPE,
     ActorScripts,
     Agents,
     Array,
-    Conditions,
     ManoeuvreKind,
     RoadMap,
     Scene,
     TriggerKind,
     WorldState,
 )
-from drivewm.geometry import box_corners_xy, boxes_overlap, point_at_s, wrap_angle_rad
+from drivewm.geometry import box_corners_xy, boxes_overlap, first_metres, point_at_s
 from drivewm.scenarios.bystanders import bystander_rows
+from drivewm.scenarios.conditions import conditions_of
+from drivewm.scenarios.demands import with_values
 from drivewm.scenarios.distributions import Choice, Distribution
-from drivewm.scenarios.language import Scenario, draw_parameters, first_broken, resolve
+from drivewm.scenarios.language import Scenario, draw_parameters, first_broken, resolve, resolve_recorded
 from drivewm.scenarios.placement import Row, rows_of
 from drivewm.scenarios.quantities import Quantity, Value
-from drivewm.scenarios.schema import Document
+from drivewm.scenarios.recorded import varied
 from drivewm.scenarios.stage import Misplaced, Stage, set_stage
 
 PLACINGS = 40  # draws of the parameters before a scenario is called impossible
+ASKINGS = 60  # placed scenes before the questions under ``where`` are called impossible to satisfy
 LOOK_AHEAD_M = 120.0  # route beyond what is driven at the speed limit
 TRACK_IDS = 10_000
 TENTHS = 10
+TRUNK_M = 0.5  # around the middle of a tree
 
 
 @dataclass(frozen=True)
@@ -76,17 +80,27 @@ def draw_scene(scenario: Scenario, index: int, seed: int, fixed: Mapping[str, Va
     """
     sequence = np.random.SeedSequence([seed, index, zlib.crc32(scenario.origin.encode())])
     chance, decoration, people = (np.random.default_rng(child) for child in sequence.spawn(3))
-    for attempt in range(PLACINGS):
+    misplaced, refused, name = 0, dict[int, int](), f"{index}#{seed}"
+    while True:
         values = draw_parameters(scenario, chance, fixed)
         try:
-            stage, rows = _placed(scenario, values, decoration, people)
+            scene = _made(scenario, values, _Chance(name, int(sequence.generate_state(1)[0]), decoration, people))
         except Misplaced as problem:
+            misplaced += 1
             free = set(scenario.parameters) - set(fixed or {})
-            if not free or attempt == PLACINGS - 1:
+            if not free or misplaced == PLACINGS:
                 raise scenario.source.error(f"cannot be placed: {problem.reason}", problem.place) from None
             continue
-        return _scene(scenario, stage, rows, values, f"{index}#{seed}", int(sequence.generate_state(1)[0]))
-    raise AssertionError("the loop returns or raises")
+        broken = first_broken(scenario, values, scene)
+        if broken is None:
+            return scene
+        refused[broken] = refused.get(broken, 0) + 1
+        if sum(refused.values()) == ASKINGS:
+            worst = max(refused, key=lambda line: refused[line])
+            reason = (
+                f"'where' leaves nothing: none of {ASKINGS} scenes passes, {refused[worst]} fail {scenario.constraints[worst]!r}"
+            )
+            raise scenario.source.error(reason, ("where", worst), "choose ranges in which at least one scene in ten passes")
 
 
 def rejections(scenario: Scenario, draws: int = 1000, seed: int = 0) -> Rejections:
@@ -94,21 +108,55 @@ def rejections(scenario: Scenario, draws: int = 1000, seed: int = 0) -> Rejectio
     rng = np.random.default_rng(np.random.SeedSequence([seed, draws]))
     reasons: dict[str, int] = {}
     accepted: list[dict[str, float]] = []
-    for _ in range(draws):
+    for number in range(draws):
         quantiles = {name: rng.random() for name in scenario.parameters}
         values = {name: distribution.at(quantiles[name]) for name, distribution in scenario.parameters.items()}
-        broken = first_broken(scenario, values)
-        if broken is not None:
-            reasons[scenario.constraints[broken]] = reasons.get(scenario.constraints[broken], 0) + 1
-            continue
-        try:
-            _placed(scenario, values, rng, rng)
-        except Misplaced as problem:
-            reasons[problem.reason] = reasons.get(problem.reason, 0) + 1
-            continue
-        accepted.append(quantiles)
+        reason = _refusal(scenario, values, rng, f"{number}#{seed}")
+        if reason is None:
+            accepted.append(quantiles)
+        else:
+            reasons[reason] = reasons.get(reason, 0) + 1
     covered = {name: _coverage(chance, [u[name] for u in accepted]) for name, chance in scenario.parameters.items()}
     return Rejections(draws, len(accepted), reasons, covered)
+
+
+@dataclass(frozen=True)
+class _Chance:
+    """Of a draw: its name (index#seed), the seed that the scene keeps, and its streams of random numbers."""
+
+    name: str
+    seed: int
+    decoration: np.random.Generator
+    people: np.random.Generator
+
+
+def _made(scenario: Scenario, values: Mapping[str, Value], chance: _Chance) -> Scene:
+    """The scene with these values; raises Misplaced where they cannot be placed."""
+    if scenario.log is not None:
+        scene = varied(scenario.log, resolve_recorded(scenario, values), scenario.source, chance.people)
+        return replace(scene, id=f"{scenario.id}:{chance.name}", family=scenario.family, **_drawn(scenario, values))
+    stage, rows = _placed(scenario, values, chance.decoration, chance.people)
+    return _scene(scenario, stage, rows, values, chance)
+
+
+def _drawn(scenario: Scenario, values: Mapping[str, Value]) -> dict[str, Any]:
+    """What a scene remembers of its draw."""
+    return {
+        "parameters": {name: value.value if isinstance(value, Quantity) else str(value) for name, value in values.items()},
+        "demands": tuple(with_values(text, values) for text in scenario.demands),
+    }
+
+
+def _refusal(scenario: Scenario, values: Mapping[str, Value], rng: np.random.Generator, name: str) -> str | None:
+    """Why these values are refused: a constraint, or a reason why they cannot be placed."""
+    broken = first_broken(scenario, values)
+    if broken is None:
+        try:
+            scene = _made(scenario, values, _Chance(name, int(rng.integers(2**32)), rng, rng))
+        except Misplaced as problem:
+            return problem.reason
+        broken = first_broken(scenario, values, scene)
+    return None if broken is None else scenario.constraints[broken]
 
 
 def _coverage(chance: Distribution, quantiles: list[float]) -> Coverage:
@@ -136,7 +184,7 @@ def _placed(
 
 
 def _ego_corners(stage: Stage) -> Array:
-    centre = EGO_SHAPE.centre_xy_yaw(point_at_s(stage.route_xy, stage.ego_s_m))
+    centre = EGO_SHAPE.centre_xy_yaw(stage.ego_xy_yaw)
     return box_corners_xy(centre, np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m]))
 
 
@@ -149,10 +197,9 @@ def _cleared(road: RoadMap, rows: list[Row], horizon_s: float) -> RoadMap:
             ways.append(LineString(point_at_s(row.path_xy, reach)[:, :2]).buffer(row.size_lwh_m[1] / 2 + 0.8))
     if not ways:
         return road
-    footprints = [Polygon(box) for box in box_corners_xy(road.building_xy_yaw, road.building_size_lwh_m[:, :2])]
-    trunks = [Point(xy).buffer(0.5) for xy in road.tree_xy_height[:, :2]]
-    building = [not intersects(shape, ways).any() for shape in footprints]
-    tree = [not intersects(shape, ways).any() for shape in trunks]
+    kept_free = unary_union(ways)
+    building = ~intersects(kept_free, polygons(box_corners_xy(road.building_xy_yaw, road.building_size_lwh_m[:, :2])))
+    tree = distance(kept_free, points(road.tree_xy_height[:, :2])) > TRUNK_M
     return replace(
         road,
         building_xy_yaw=road.building_xy_yaw[building],
@@ -161,12 +208,12 @@ def _cleared(road: RoadMap, rows: list[Row], horizon_s: float) -> RoadMap:
     )
 
 
-def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[str, Value], draw: str, seed: int) -> Scene:
+def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[str, Value], chance: _Chance) -> Scene:
     document = stage.document
     horizon = document.end.after
-    pose = point_at_s(stage.route_xy, stage.ego_s_m)
-    rng = np.random.default_rng(seed)
-    conditions, changes = _conditions(document, float(pose[2]), rng)
+    pose = stage.ego_xy_yaw
+    rng = np.random.default_rng(chance.seed)
+    conditions, changes = conditions_of(document.world, float(pose[2]), rng)
     reach = stage.ego_s_m + max(document.ego.speed, 1.2 * document.road.speed_limit) * horizon + LOOK_AHEAD_M
     zero = np.zeros(())
     start = WorldState(
@@ -174,51 +221,24 @@ def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[st
         ego_xy_yaw_world=pose,
         ego_speed_mps=np.array(document.ego.speed),
         ego_accel_mps2=zero,
-        ego_curvature_1pm=np.array(_curvature_1pm(stage)),
+        ego_curvature_1pm=np.array(stage.ego_curvature_1pm),
         agents=_agents(rows, rng),
         signal=np.array([signal.state_at(0.0) for signal in stage.road.signals], np.int8).reshape(-1),
     )
     return Scene(
-        id=f"{scenario.id}:{draw}",
+        id=f"{scenario.id}:{chance.name}",
         family=scenario.family,
         road=stage.road,
         start=start,
         scripts=_scripts(rows, horizon),
         conditions=conditions,
-        route_xy=point_at_s(stage.route_xy, np.arange(0.0, reach, 1.0))[:, :2],
+        route_xy=first_metres(stage.route_xy, int(np.ceil(reach))),
         speed_limit_mps=document.road.speed_limit,
         horizon_s=horizon,
-        seed=seed,
+        seed=chance.seed,
         condition_changes=changes,
-        parameters={name: value.value if isinstance(value, Quantity) else str(value) for name, value in values.items()},
+        **_drawn(scenario, values),
     )
-
-
-def _curvature_1pm(stage: Stage) -> float:
-    before, after = point_at_s(stage.route_xy, stage.ego_s_m + np.array([-1.0, 1.0]))[:, 2]
-    return float(wrap_angle_rad(after - before)) / 2.0
-
-
-def _conditions(
-    document: Document, heading_rad: float, rng: np.random.Generator
-) -> tuple[Conditions, tuple[tuple[float, Conditions], ...]]:
-    world = document.world
-    azimuth = rng.uniform(-np.pi, np.pi) if world.sun is None else heading_rad + world.sun
-    current = Conditions(
-        weather=world.weather,
-        light=world.light,
-        sun_azimuth_rad=float(wrap_angle_rad(azimuth)),
-        lost_cameras=world.lost_cameras,
-        dirty_cameras=world.dirty_cameras,
-        delayed_cameras=world.delayed_cameras,
-        camera_delay_s=world.camera_delay,
-    )
-    first, changes = current, []
-    for change in sorted(world.changes, key=lambda c: c.at):
-        given = {name: getattr(change, name) for name in ("weather", "light", "lost_cameras", "dirty_cameras", "delayed_cameras")}
-        current = replace(current, **{name: value for name, value in given.items() if value is not None})
-        changes.append((change.at, current))
-    return first, tuple(changes)
 
 
 def _agents(rows: list[Row], rng: np.random.Generator) -> Agents:
@@ -226,7 +246,7 @@ def _agents(rows: list[Row], rng: np.random.Generator) -> Agents:
     return Agents(
         track_id=rng.choice(np.arange(1, TRACK_IDS), count, replace=False).astype(np.int32),
         category=np.array([row.body.category for row in rows], np.int8).reshape(-1),
-        xy_yaw_world=np.array([row.pose() for row in rows]).reshape(count, 3),
+        xy_yaw_world=np.array([row.start_pose for row in rows]).reshape(count, 3),
         speed_mps=np.array([row.speed_mps for row in rows], np.float64),
         accel_mps2=np.zeros(count),
         size_lwh_m=np.array([row.size_lwh_m for row in rows]).reshape(count, 3),
@@ -238,14 +258,14 @@ def _scripts(rows: list[Row], horizon_s: float) -> ActorScripts:
     if not rows:
         return ActorScripts.empty()
     # Who keeps a distance looks 80 m ahead along its path.
-    points = int(max(row.s_m + row.fastest_mps * horizon_s for row in rows) + 90.0)
+    vertices = int(max(row.s_m + row.fastest_mps * horizon_s for row in rows) + 90.0)
     steps = max(1, *(len(row.steps) for row in rows)) if rows else 1
     never = (TriggerKind.NEVER, 0.0, ManoeuvreKind.NONE, 0.0, 1.0)
     table = [[*row.steps, *[never] * (steps - len(row.steps))] for row in rows]
     column = np.array([[[float(x) for x in step] for step in row] for row in table])
     speed = np.array([row.speed_mps for row in rows], np.float64)
     return ActorScripts(
-        path_xy=np.stack([point_at_s(row.path_xy, np.arange(points, dtype=np.float64))[:, :2] for row in rows]),
+        path_xy=np.stack([first_metres(row.path_xy, vertices) for row in rows]),
         start_s_m=np.array([row.s_m for row in rows], np.float64),
         start_offset_m=np.array([row.offset_m for row in rows], np.float64),
         start_speed_mps=speed,

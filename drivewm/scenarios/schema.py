@@ -36,6 +36,7 @@ from drivewm.scenarios.quantities import (
     QuantityError,
     quantity,
 )
+from drivewm.scenarios.roads_options import SIGHT_LIMITS_M
 
 Side = Literal["left", "right"]
 Turn = Literal["left", "straight", "right"]
@@ -53,6 +54,7 @@ RoadKind = Literal[
     "roadworks",
     "tunnel",
     "narrow",
+    "crest",
 ]
 Body = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle", "pedestrian", "child", "barrier", "traffic_cone", "debris"]
 Camera = Literal["CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"]
@@ -180,6 +182,9 @@ class Road(Part):
     lane_width: Annotated[float, Measure(LENGTH, 2.5, 5.0)] = 3.5
     length: Annotated[float, Measure(LENGTH, 100.0, 2000.0)] | None = Field(None, description="else as long as needed")
     radius: Annotated[float, Measure(LENGTH, 12.0, 1000.0)] | None = Field(None, description="of a curve or roundabout")
+    sight: Annotated[float, Measure(LENGTH, *SIGHT_LIMITS_M)] | None = Field(
+        None, description="how far one sees over a crest, eye at 1.08 m and object 0.6 m high; else as the speed limit asks for"
+    )
     turn: Side = Field("left", description="which way a curve bends, where a T-junction has its side road")
     speed_limit: Annotated[float, Measure(SPEED, 2.0, 40.0)] = 50 / 3.6
     surroundings: Literal["town", "rural", "motorway"] = "town"
@@ -307,6 +312,10 @@ _VARY = {
     "type": "object",
     "propertyNames": {"pattern": "^[A-Za-z][A-Za-z0-9_]*$"},
 }
+_WHERE = (
+    "what must hold: between parameters, $gap > 0.5 s * $speed, or of the scene as it is placed, preventable(r157) "
+    "or not preventable(attentive): whether the named driver gets through it without a collision"
+)
 Vary = Annotated[dict[str, Any], WithJsonSchema(_VARY)]
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
@@ -323,9 +332,51 @@ class Document(Part):
     maps_to: tuple[Sentence, ...] = Field((), description="names of the same situation in public protocols")
     tags: tuple[Word, ...] = Field((), description="words to find it by")
     vary: Vary = Field(default_factory=dict)
-    where: tuple[Sentence, ...] = Field((), description="what must hold between parameters: $gap > 0.5 s * $speed")
+    where: tuple[Sentence, ...] = Field((), description=_WHERE)
+    score: tuple[Sentence, ...] = Field((), description="what the drive must keep to besides the rules: $min_gap > 1 m")
     road: Road
     world: Surroundings = Surroundings()
     ego: Ego
     actors: dict[str, Actor] = Field(default_factory=dict, max_length=30)
     end: End
+
+
+class RecordedEgo(Part):
+    """How the ego enters a recorded drive: where it was, as fast as it was, or at another speed."""
+
+    speed: Speed | None = None
+    speed_factor: float = Field(1.0, ge=0.0, le=3.0, description="times the recorded speed")
+
+    @model_validator(mode="after")
+    def _one_speed(self) -> Self:
+        if self.speed is not None and self.speed_factor != 1.0:
+            raise _complaint("one_of", "speed and speed_factor are given; one of them is enough")
+        return self
+
+
+class RecordedActor(Part):
+    """What is different about one recorded road user."""
+
+    late: Lateness = Field(0.0, description="how much later it does everything; negative is earlier")
+    gone: bool = Field(False, description="leave it out")
+    reactive_after: Time | None = Field(None, description="from then on it keeps its distance instead of the recording")
+
+
+class RecordedDocument(Part):
+    """A recorded drive as a scenario: everybody moves as recorded, unless this says otherwise."""
+
+    name: Name = Field(description="family.name in small letters, for example recorded.left_turn")
+    about: Sentence = Field(description="what happens, in a sentence or two")
+    family: Word | None = Field(None, description="else the first part of the name")
+    base: str | None = Field(None, description="another scenario, family.name or a path; this file says only what is different")
+    maps_to: tuple[Sentence, ...] = Field((), description="names of the same situation in public protocols")
+    tags: tuple[Word, ...] = Field((), description="words to find it by")
+    log: str = Field(description="the recorded scene beside this file, as `drivewm scenario from-log` writes it")
+    vary: Vary = Field(default_factory=dict)
+    where: tuple[Sentence, ...] = Field((), description="what must hold between parameters: $late > -1 s")
+    score: tuple[Sentence, ...] = Field((), description="what the drive must keep to besides the rules: $min_gap > 1 m")
+    reactive_after: Time | None = Field(None, description="from then on all vehicles that move keep their distance")
+    world: Surroundings | None = Field(None, description="else as recorded; bystanders are those of the recording")
+    ego: RecordedEgo = RecordedEgo()
+    actors: dict[str, RecordedActor] = Field(default_factory=dict, description="track_12: what is different about track 12")
+    end: End | None = Field(None, description="else when the recording ends")

@@ -6,14 +6,15 @@ Starts are solved backwards: whoever says when the ego reaches a place fixes how
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from shapely import LineString, distance, points
 
 from drivewm.datatypes import EGO_SHAPE, Array, Lane, RoadMap, Signal
 from drivewm.errors import did_you_mean
-from drivewm.geometry import frenet_sd, point_at_s
-from drivewm.scenarios.roads import RoadOptions, build_road, lane_path
+from drivewm.geometry import frenet_sd, point_at_s, wrap_angle_rad
+from drivewm.scenarios.roads import SURROUNDINGS, RoadOptions, known_road, lane_path_on
 from drivewm.scenarios.schema import Actor, Document, SignalPlan
 from drivewm.scenarios.source import Path_, Source
 
@@ -24,6 +25,7 @@ JUNCTIONS = ("t_junction", "four_way", "roundabout")
 WITH_SIGNALS = ("t_junction", "four_way", "crosswalk")
 ONE_LANE = ("roundabout", "ramp", "narrow")  # where the ego comes from
 TOUCHING_M = 0.05
+ROUND_M = 50.0
 YELLOW_S, ALL_RED_S, FOREVER_S = 3.0, 1.0, 1000.0
 
 
@@ -42,6 +44,7 @@ class Stage:
     document: Document
     source: Source
     road: RoadMap
+    options: RoadOptions  # of the road
     route_xy: Array  # [R, 2], 1 m apart
     ego_s_m: float  # rear axle at t = 0
     place_s_m: float | None  # of the junction's entry, the crosswalk, the works, the bend ... on the route
@@ -49,6 +52,20 @@ class Stage:
     @property
     def ego_speed_mps(self) -> float:
         return self.document.ego.speed
+
+    @cached_property
+    def _around_ego(self) -> Array:
+        return point_at_s(self.route_xy, self.ego_s_m + np.array([-1.0, 0.0, 1.0]))
+
+    @property
+    def ego_xy_yaw(self) -> Array:
+        """Rear axle [3] at t = 0, world."""
+        return self._around_ego[1]
+
+    @property
+    def ego_curvature_1pm(self) -> float:
+        """Of the route where the ego starts."""
+        return float(wrap_angle_rad(self._around_ego[2, 2] - self._around_ego[0, 2])) / 2.0
 
     @property
     def centre_s_m(self) -> float:
@@ -78,7 +95,12 @@ class Stage:
         if (turn not in branches) if branches else (turn != "straight"):
             possible = f"from {lane.id} it goes {' or '.join(branches) if branches else 'straight'}"
             raise self.source.error(f"there is no way {turn} here", (*place, "turn"), possible)
-        return lane_path(self.road, lane.id, turn, length_m)
+        return lane_path_on(self.document.road.kind, self.options, lane.id, turn, _rounded_up_m(length_m))
+
+
+def _rounded_up_m(length_m: float) -> float:
+    """Roads and ways have round lengths, so that many draws share one."""
+    return float(np.ceil(length_m / ROUND_M) * ROUND_M)
 
 
 def road_length_m(document: Document) -> float:
@@ -88,8 +110,8 @@ def road_length_m(document: Document) -> float:
     speed = max([document.ego.speed, *(actor.speed for actor in document.actors.values() if actor.lane)])
     ahead = speed * document.end.after + 120.0
     if document.road.kind in ("straight", "curve", "narrow"):
-        return max(300.0, RUN_IN_M + ahead)
-    return 2.0 * max(150.0, ahead, RUN_IN_M + document.ego.speed * _arrival_s(document))
+        return _rounded_up_m(max(300.0, RUN_IN_M + ahead))
+    return 2.0 * _rounded_up_m(max(150.0, ahead, RUN_IN_M + document.ego.speed * _arrival_s(document)))
 
 
 def _arrival_s(document: Document) -> float:
@@ -103,18 +125,21 @@ def set_stage(document: Document, source: Source, rng: np.random.Generator) -> S
     if wanted.signal is not None and wanted.kind not in WITH_SIGNALS:
         hint = f"these have: {', '.join(WITH_SIGNALS)}"
         raise source.error(f"a {wanted.kind} road has no traffic light", ("road", "signal"), hint)
+    if wanted.sight is not None and wanted.kind != "crest":
+        raise source.error(f"a {wanted.kind} road has no crest to see over", ("road", "sight"), "leave it out")
     lanes = 1 if wanted.kind in ONE_LANE else wanted.lanes
     if document.ego.lane > lanes:
         reason = f"the ego is in lane {document.ego.lane} of {lanes}"
         raise source.error(reason, ("ego", "lane"), "lanes are counted from the right")
     length = road_length_m(document)
-    road = build_road(wanted.kind, _options(document, length), rng)
+    options = _options(document, length)
+    road = known_road(wanted.kind, options, int(rng.integers(SURROUNDINGS)))
     if wanted.signal is not None:
         road = replace(road, signals=tuple(_timed(signal, wanted.signal) for signal in road.signals))
-    blank = Stage(document, source, road, np.zeros((2, 2)), 0.0, None)
+    blank = Stage(document, source, road, options, np.zeros((2, 2)), 0.0, None)
     lane = road.lane(f"main.{document.ego.lane - 1}")
-    ego_speed = max(document.ego.speed, wanted.speed_limit)
-    route = blank.path_of(lane, document.ego.turn, length + ego_speed * document.end.after + 100.0, ("ego",))
+    faster_mps = max(0.0, wanted.speed_limit - document.ego.speed)  # the road is long enough for the speed it starts with
+    route = blank.path_of(lane, document.ego.turn, length + faster_mps * document.end.after + 50.0, ("ego",))
     stage = replace(blank, route_xy=route, place_s_m=_place_s_m(document, lane, route, length))
     return replace(stage, ego_s_m=_ego_start_s_m(stage))
 
@@ -127,6 +152,7 @@ def _options(document: Document, length_m: float) -> RoadOptions:
         lane_width_m=road.lane_width,
         length_m=length_m,
         radius_m=road.radius,
+        sight_m=road.sight,
         turn=road.turn,
         speed_limit_mps=road.speed_limit,
         surroundings=road.surroundings,

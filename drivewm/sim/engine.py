@@ -12,6 +12,7 @@ from drivewm.sim import traffic as rules
 from drivewm.sim.bicycle import EgoMotion, advance_ego
 from drivewm.sim.leaders import FREE_MPS2, Obstacles, leader_accel, signal_accel, stop_line_s
 from drivewm.sim.paths import PathTable
+from drivewm.sim.replay import Replay
 from drivewm.sim.traffic import Traffic
 
 
@@ -53,6 +54,7 @@ class Engine:
         self._signal_count = max(len(scene.road.signals) for scene in scenes)
         self._stop_s = self._stop_lines(count)
         self._looks = self.scripts.reactive & self._agents.valid
+        self._replay = Replay.of(scenes, count)
 
     def _stop_lines(self, count: int) -> Array:
         batch = len(self.scenes)
@@ -64,16 +66,17 @@ class Engine:
 
     def start(self) -> EngineState:
         """The scenes at their start; agents stand where their scripts put them."""
-        traffic = Traffic.start(self.scripts)
         starts = [scene.start for scene in self.scenes]
         t_s = np.array([start.t_s for start in starts], np.float64)
+        traffic = Traffic.start(self.scripts)
+        traffic = traffic if self._replay is None else self._replay.applied(traffic, t_s, 0.0)
         world = WorldState(
             t_s=t_s,
             ego_xy_yaw_world=np.stack([start.ego_xy_yaw_world for start in starts]).astype(np.float64),
             ego_speed_mps=np.array([start.ego_speed_mps for start in starts], np.float64),
             ego_accel_mps2=np.array([start.ego_accel_mps2 for start in starts], np.float64),
             ego_curvature_1pm=np.array([start.ego_curvature_1pm for start in starts], np.float64),
-            agents=self._seen(traffic),
+            agents=self._seen(traffic, t_s),
             signal=self._signal_at(t_s),
         )
         return EngineState(world, traffic)
@@ -92,7 +95,7 @@ class Engine:
             ego_speed_mps=ego.speed_mps,
             ego_accel_mps2=ego.accel_mps2,
             ego_curvature_1pm=ego.curvature_1pm,
-            agents=self._seen(traffic),
+            agents=self._seen(traffic, t_s),
             signal=self._signal_at(t_s),
         )
         return EngineState(after, traffic)
@@ -108,9 +111,10 @@ class Engine:
         if self._looks.any():
             ends = np.stack([traffic.offset_m, traffic.offset_to_m], -1)
             band = np.stack([ends.min(-1), ends.max(-1)], -1)
-            allowed = leader_accel(self.paths, self._looks, traffic.s_m, band, self._obstacles(world, ego_centre))
+            allowed = leader_accel(self.paths, self._looks & agents.valid, traffic.s_m, band, self._obstacles(world, ego_centre))
             accel = np.minimum(accel, np.minimum(allowed, self._signal_accel(world, traffic)))
-        return rules.advance(traffic, accel, dt_s)
+        traffic = rules.advance(traffic, accel, dt_s)
+        return traffic if self._replay is None else self._replay.applied(traffic, world.t_s + dt_s, dt_s)
 
     def _signal_accel(self, world: WorldState, traffic: Traffic) -> Array:
         front_m = traffic.s_m + 0.5 * world.agents.size_lwh_m[..., 0]
@@ -129,9 +133,10 @@ class Engine:
             valid=np.concatenate([agents.valid, one.astype(bool)], 1),
         )
 
-    def _seen(self, traffic: Traffic) -> Agents:
+    def _seen(self, traffic: Traffic, t_s: Array) -> Agents:
         pose = rules.poses(self.paths, traffic)
-        return replace(self._agents, xy_yaw_world=pose, speed_mps=traffic.speed_mps, accel_mps2=traffic.accel_mps2)
+        seen = replace(self._agents, xy_yaw_world=pose, speed_mps=traffic.speed_mps, accel_mps2=traffic.accel_mps2)
+        return seen if self._replay is None else replace(seen, valid=self._agents.valid & self._replay.present(t_s))
 
     def _signal_at(self, t_s: Array) -> Array:
         out = np.full((len(self.scenes), self._signal_count), SignalState.GREEN, np.int8)

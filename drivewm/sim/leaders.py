@@ -51,10 +51,14 @@ def free_accel(speed_mps: Array, wish_mps: Array, dt_s: float) -> Array:
     return np.asarray(np.where(speed_mps <= wish_mps, below, above))
 
 
-def interaction_accel(speed_mps: Array, gap_m: Array, leader_mps: Array) -> Array:
-    """Acceleration that a leader allows, bumper to bumper ``gap_m`` ahead and moving at ``leader_mps`` along the path."""
+def interaction_accel(speed_mps: Array, gap_m: Array, leader_mps: Array, keep_m: Array | None = None) -> Array:
+    """Acceleration that a leader allows, bumper to bumper ``gap_m`` ahead and moving at ``leader_mps`` along the path.
+
+    ``keep_m`` is the gap to keep behind a leader of equal speed; that of `CarFollowing` if not given.
+    """
     approach = speed_mps * (speed_mps - leader_mps) / (2 * np.sqrt(IDM.accel_mps2 * IDM.brake_mps2))
-    wanted_m = IDM.gap_m + np.maximum(0.0, speed_mps * IDM.time_gap_s + approach)
+    keep_m = IDM.gap_m + speed_mps * IDM.time_gap_s if keep_m is None else keep_m
+    wanted_m = np.maximum(IDM.gap_m, keep_m + approach)
     accel = IDM.accel_mps2 * (1 - (wanted_m / np.maximum(gap_m, 0.1)) ** 2)
     return np.asarray(np.maximum(accel, -IDM.hardest_mps2))
 

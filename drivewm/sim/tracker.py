@@ -50,10 +50,10 @@ class _Nodes:
     def at(self, t_s: Array) -> tuple[Array, Array, Array]:
         """Poses [B, Q, 3], arc lengths and speeds [B, Q] at times [B, Q] inside the plan."""
         i = np.clip((self.t_s[:, None, :] <= t_s[:, :, None]).sum(-1) - 1, 0, self.t_s.shape[1] - 2)
+        row = np.arange(len(i))[:, None]
 
         def ends(values: Array) -> tuple[Array, Array]:
-            index = i if values.ndim == 2 else i[..., None]
-            return np.take_along_axis(values, index, 1), np.take_along_axis(values, index + 1, 1)
+            return values[row, i], values[row, i + 1]
 
         (t0, t1), (s0, s1), (v0, v1) = ends(self.t_s), ends(self.s_m), ends(self.speed_mps)
         (yaw0, yaw1), (xy0, xy1) = ends(self.yaw_rad), ends(self.xy)

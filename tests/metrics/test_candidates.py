@@ -1,5 +1,7 @@
 """Candidate plans get the sub-scores that the situation forces on them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,16 @@ def test_time_to_collision_of_a_plan_looks_one_second_beyond_it() -> None:
 def test_who_comes_from_behind_is_not_held_against_a_plan() -> None:
     judged = _judge(scene([Actor(8.0, 13.0)], speed_mps=8.0), _plan(8.0))
     assert judged.no_collision[0] == 1.0 and judged.ttc[0] == 1.0
+
+
+@pytest.mark.parametrize(("until_s", "met"), [(1.0, False), (10.0, True)])
+def test_who_is_recorded_to_be_gone_by_then_is_not_met(until_s: float, met: bool) -> None:
+    """A car stands 30 m ahead of an ego at 10 m/s; in the recording it is seen for 1 s, or all the time."""
+    place = scene([Actor(FRONT_M + 30.0 + 2.0)], speed_mps=10.0)
+    log = np.full((1, 101), FRONT_M + 32.0)
+    log[:, round(10 * until_s) + 1 :] = np.nan
+    logged = replace(place, log_s_m=log, log_until_s=np.array([10.0]))
+    assert _judge(logged, _plan(10.0)).no_collision.tolist() == [0.0 if met else 1.0]
 
 
 def test_leaving_the_road_and_the_route_costs() -> None:

@@ -59,7 +59,7 @@ def test_generated_files_are_current() -> None:
 
 
 def test_the_examples_of_the_guide_can_be_drawn(tmp_path: Path) -> None:
-    example, variant = re.findall(r"^```yaml\n(.*?)^```", (ROOT / catalogue.INDEX_FILE).read_text(), re.M | re.S)
+    example, variant, _recorded = re.findall(r"^```yaml\n(.*?)^```", (ROOT / catalogue.INDEX_FILE).read_text(), re.M | re.S)
     (tmp_path / "guide.yaml").write_text(example)
     scene = draw_scene(load_scenario(tmp_path / "guide.yaml"), 0, 0)
     assert scene.conditions_at(5.0).weather == "fog" and len(scene.start.agents.valid) >= 1

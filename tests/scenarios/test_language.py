@@ -92,6 +92,7 @@ def test_comments_and_layout_do_not_change_the_id(tmp_path: Path) -> None:
         ("lane: 2, speed", "lane: 2, turn: left, speed", 10, "there is no way left here"),
         ("lane: 2, speed", "lane: 2, reaches: 3 s, speed", 10, "a straight road has no place to reach"),
         ("straight, lanes", "straight, signal: {shows: red}, lanes", 9, "a straight road has no traffic light"),
+        ("straight, lanes", "straight, sight: 60 m, lanes", 9, "a straight road has no crest to see over"),
         ("  gap:", "  speed:", 5, "key 'speed' is given twice"),
         ('  gap: "[10 .. 30] m"', "  gap: [10 .. 30] m", 5, 'put quotes around a range: "[10 .. 30] m"'),
         ("  gap:", "  gap : [\n  ", None, "is not YAML"),

@@ -18,6 +18,7 @@ from drivewm.scenarios.openscenario.positions import stepped_lane
 from drivewm.scenarios.openscenario.table import import_all, scenario_files, write_table
 from drivewm.sim.engine import Engine
 
+MUTATIONS = int(os.environ.get("DRIVEWM_MUTATIONS", "1000"))
 SAMPLES = Path(os.environ.get("DRIVEWM_SAMPLES", Path(__file__).parents[3] / "shared" / "data")) / "openscenario"
 
 ROAD = """<OpenDRIVE><header revMajor="1" revMinor="7"/><road id="0" length="2000" junction="-1"><type s="0" type="motorway"/>
@@ -161,6 +162,14 @@ def test_weather_and_night_are_read(tmp_path: Path) -> None:
     assert (conditions.weather, conditions.light) == (Weather.RAIN, Light.NIGHT)
 
 
+def test_names_may_be_put_together_and_parameters_declared_with_a_dollar(tmp_path: Path) -> None:
+    """Both stand in public files: an event called "${$v + brake}", and a declaration of "$rate" beside uses of $rate."""
+    brake = SPEED.format(shape="linear", value="$rate", dim="rate", speed=0)
+    rate = '<ParameterDeclaration name="$rate" parameterType="double" value="4"/>'
+    scene = scene_of(written(tmp_path, event("${$v + brake}", brake, AT_2_S), parameters=rate))
+    assert scene.scripts.manoeuvre_rate[0, 0] == pytest.approx(4.0) and scene.scripts.manoeuvre_value[0, 0] == 0.0
+
+
 def test_what_has_no_effect_is_listed_with_its_line(tmp_path: Path) -> None:
     path = written(tmp_path, event("e", "\n<VisibilityAction graphics='true' traffic='true' sensors='false'/>", AT_2_S))
     line = next(i for i, text in enumerate(path.read_text().splitlines(), 1) if "VisibilityAction" in text)
@@ -242,22 +251,23 @@ def mutated(text: str, rng: np.random.Generator) -> str:
     return text
 
 
-def test_broken_files_are_one_sentence(tmp_path: Path) -> None:
-    """A few hundred broken files: each loads or raises InputError, within seconds."""
+@pytest.mark.parametrize("chunk", range(2))
+def test_broken_files_are_one_sentence(tmp_path: Path, chunk: int) -> None:
+    """Each of a thousand broken files is drawn or raises InputError, within seconds."""
     original = written(
         tmp_path, event("e", LANE_CHANGE, NEAR) + event("f", SPEED.format(shape="linear", value=5, dim="rate", speed=0), AT_2_S)
     )
-    text, rng, refused = original.read_text(), np.random.default_rng(5), 0
-    for _ in range(250):
+    text, rng, refused = original.read_text(), np.random.default_rng([5, chunk]), 0
+    for _ in range(MUTATIONS // 2):
         original.write_text(mutated(text, rng))
         begin = time.process_time()
         try:
-            load_openscenario(original)
+            draw_imported(load_openscenario(original), 0, 0)
         except InputError as error:
             refused += 1
             assert "\n" not in str(error) and ".xo" in str(error)
         assert time.process_time() - begin < 5.0
-    assert 60 < refused < 240
+    assert 0.2 * MUTATIONS < 2 * refused < 0.95 * MUTATIONS
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"no sample files at {SAMPLES}")

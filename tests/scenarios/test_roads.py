@@ -7,8 +7,9 @@ import pytest
 from shapely import LineString, Point, Polygon, unary_union
 
 from drivewm.errors import InputError
-from drivewm.geometry import frenet_sd, polyline_s_m
+from drivewm.geometry import frenet_sd, hidden_by_ground, polyline_s_m
 from drivewm.scenarios.roads import ROAD_KINDS, RoadOptions, build_road, lane_path
+from drivewm.scenarios.roads_hill import crest_radius_m, stopping_sight_m
 
 PLAIN = RoadOptions()
 WIDE = RoadOptions(lanes=3, oncoming=2, signals=True, crosswalks=True, turn="right")
@@ -192,3 +193,35 @@ def test_a_tunnel_covers_its_bore_and_nothing_else():
     bore = LineString([(0, 0), (end, 0)]).buffer(1.0)
     assert all(Point(x, y).distance(bore) > 10.0 for x, y, _ in road.building_xy_yaw)
     assert not road_of("straight").covered(np.zeros(2))
+
+
+@pytest.mark.parametrize("sight_m", [45.0, 80.0, 150.0])
+def test_over_a_crest_one_sees_as_far_as_it_was_designed_for(sight_m):
+    road = road_of("crest", RoadOptions(sight_m=sight_m, length_m=1200.0))
+    profile, ahead = road.height_xz_m, np.arange(5.0, 2.0 * sight_m, 0.25)
+    seen = []
+    for x in np.arange(-1.5 * sight_m, 0.5 * sight_m, 1.0):
+        eye = np.array([x, -1.75, road.ground_z_m(x) + 1.08])
+        objects = np.stack([x + ahead, np.full_like(ahead, -1.75), road.ground_z_m(x + ahead) + 0.6], 1)
+        hidden = hidden_by_ground(profile, eye, objects)
+        seen.append(ahead[np.argmax(hidden)] if hidden.any() else np.inf)
+    assert min(seen) == pytest.approx(sight_m, rel=0.02)
+    assert profile[np.argmax(profile[:, 1]), 0] == 0.0
+    assert np.abs(np.diff(profile[:, 1]) / np.diff(profile[:, 0])).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("limit_kmh", "calculated_m", "design_m", "k"), [(50, 63.5, 65, 7), (80, 129.0, 130, 26), (100, 184.2, 185, 52)]
+)
+def test_a_crest_follows_the_tables_of_road_design(limit_kmh, calculated_m, design_m, k):
+    """AASHTO Green Book 2018, stopping sight distance and rate of vertical curvature K for crests."""
+    assert stopping_sight_m(limit_kmh / 3.6) == pytest.approx(calculated_m, rel=0.01)
+    assert np.ceil(crest_radius_m(design_m) / 100.0 - 0.05) == k
+    own = road_of("crest", RoadOptions(speed_limit_mps=limit_kmh / 3.6))
+    told = road_of("crest", RoadOptions(sight_m=stopping_sight_m(limit_kmh / 3.6)))
+    assert np.array_equal(own.height_xz_m, told.height_xz_m)
+
+
+@KINDS
+def test_every_other_road_is_level(kind):
+    assert (len(road_of(kind).height_xz_m) > 0) == (kind == "crest")

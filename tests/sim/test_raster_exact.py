@@ -11,7 +11,7 @@ from drivewm.datatypes import AgentClass, Agents, Conditions, RoadMap, SemanticC
 from drivewm.geometry import box_corners_xy, ego_from_world
 from drivewm.scenarios.roads import RoadOptions, build_road
 from drivewm.sim.raster import PAINT_RGB, layout, paint_index, render
-from drivewm.sim.raster.optics import FAR_M
+from drivewm.sim.raster.clipping import FAR_M
 from drivewm.sim.rigs import nuscenes_rig
 
 RIG = nuscenes_rig()

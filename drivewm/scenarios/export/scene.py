@@ -26,8 +26,10 @@ class Exported:
 def export_scene(scene: Scene, folder: Path, name: str) -> Exported:
     """Writes ``name``.xosc and ``name``.xodr into ``folder``; each is whole or absent.
 
-    Raises `InputError` for a scene without lanes.
+    Raises `InputError` for a scene without lanes, and for a recorded one.
     """
+    if scene.log_s_m.size:
+        raise InputError(f"{scene.id} is a recorded drive; only scripts can be written", hint="its source is the better file")
     if not scene.road.lanes:
         raise InputError(f"{scene.id} has no lanes, so there is no road to write", hint="export a scene whose map has lanes")
     road, notes = road_element(scene.road, name)
@@ -50,4 +52,8 @@ def _unsaid(scene: Scene) -> list[str]:
         out.append("faults of cameras")
     if scene.scripts.reactive.any():
         out.append("how agents keep a distance: a controller IDM names it, which other programs do not know")
+    if len(scene.road.height_xz_m):
+        out.append("the height of the ground: the road is level")
+    if scene.demands:
+        out.append("what the drive must keep to")
     return out

@@ -110,6 +110,8 @@ class Reading:
         try:
             return evaluated(raw, self.values)
         except ExpressionError as problem:
+            if name in ("name", "storyboardElementRef"):  # only to be told apart by; some tools put texts together here
+                return raw
             unknown = raw.strip().lstrip("$")
             raise self.error(element, f"{name}: {problem}", did_you_mean(unknown, list(self.values))) from None
 
@@ -159,7 +161,7 @@ class Reading:
         if group is not None:
             self.use_all(group)
             for one in children(group, "ParameterDeclaration"):
-                name = str(one.get("name", ""))
+                name = str(one.get("name", "")).lstrip("$")  # 1.0 files write it either way
                 if given is None or name not in given:
                     out[name] = scope.value(one, "value")
                 scope = scope.within(out)

@@ -44,9 +44,14 @@ def scenario_files(paths: Iterable[str | Path]) -> list[Path]:
             continue
         found = sorted(path.rglob("*.xosc"))
         if not found:
-            raise InputError("holds no OpenSCENARIO file", file=path)
+            raise InputError("holds no scenario", file=path)
         out += found
     return out
+
+
+def is_catalog(file: Path) -> bool:
+    """Whether a file holds entries for others to refer to. Raises `InputError` where it is no OpenSCENARIO file."""
+    return child(read_xml(file, "OpenSCENARIO"), "Catalog") is not None
 
 
 def import_all(files: Iterable[Path], report: Callable[[int, str], None] | None = None) -> Iterator[Imported]:

@@ -8,6 +8,7 @@ from drivewm.datatypes import VULNERABLE, AgentClass, Array, SemanticClass, Worl
 from drivewm.geometry import relative_xy_yaw
 from drivewm.sim.raster.faces import Faces
 from drivewm.sim.raster.palette import PAINT_RGB, SKIN_RGB, mixed, paint_index
+from drivewm.sim.raster.relief import Relief
 from drivewm.sim.raster.shapes import HEAD_LAMP, TAIL_LAMP, Body, body_of, cuboid
 
 RANGE_M = 110.0
@@ -23,8 +24,11 @@ LABEL_OF_CLASS = np.array(
 )  # fmt: skip
 
 
-def agent_faces(state: WorldState, *, plain: bool, lights_on: bool = False) -> list[Faces]:
-    """Faces of the valid agents near the ego, in the ego frame: detailed bodies, or one cuboid each when ``plain``."""
+def agent_faces(state: WorldState, relief: Relief | None, *, plain: bool, lights_on: bool = False) -> list[Faces]:
+    """Faces of the valid agents near the ego, in the ego frame: detailed bodies, or one cuboid each when ``plain``.
+
+    On a relief they stand at the height and on the slope of the ground, in the heights of the world.
+    """
     agents = state.agents
     pose = relative_xy_yaw(agents.xy_yaw_world, state.ego_xy_yaw_world)
     shown = np.asarray(agents.valid, bool) & (np.hypot(pose[:, 0], pose[:, 1]) < RANGE_M)
@@ -32,11 +36,11 @@ def agent_faces(state: WorldState, *, plain: bool, lights_on: bool = False) -> l
     for category in np.unique(agents.category[shown]) if not plain else ([-1] if shown.any() else []):
         rows = np.flatnonzero(shown if plain else shown & (agents.category == category))
         body = cuboid() if plain else body_of(AgentClass(int(category)))
-        parts.append(_placed(body, state, rows, pose[rows], lights_on))
+        parts.append(_placed(body, state, rows, pose[rows], relief, lights_on))
     return parts
 
 
-def _placed(body: Body, state: WorldState, rows: Array, pose: Array, lights_on: bool) -> Faces:
+def _placed(body: Body, state: WorldState, rows: Array, pose: Array, relief: Relief | None, lights_on: bool) -> Faces:
     """One body at the poses [n, 3] of the given agents."""
     agents = state.agents
     count, faces = len(rows), len(body.points)
@@ -46,6 +50,8 @@ def _placed(body: Body, state: WorldState, rows: Array, pose: Array, lights_on: 
         points[..., 0] += body.swing * _stride(state, rows)[:, None, None]
     points *= scale[:, None, None]
     cos, sin = np.cos(pose[:, 2]).astype(np.float32)[:, None, None], np.sin(pose[:, 2]).astype(np.float32)[:, None, None]
+    if relief is not None:
+        points = _pitched(points, state, rows, relief)
     x, y = points[..., 0], points[..., 1]
     placed = np.empty_like(points)
     placed[..., 0] = cos * x - sin * y + pose[:, 0, None, None].astype(np.float32)
@@ -66,6 +72,17 @@ def _placed(body: Body, state: WorldState, rows: Array, pose: Array, lights_on: 
         instance=np.repeat(agents.track_id[rows].astype(np.int32), parts),
         paint=np.repeat(paint, parts),
     )
+
+
+def _pitched(points: Array, state: WorldState, rows: Array, relief: Relief) -> Array:
+    """Points [n, F, C, 3] of bodies turned along the slope and lifted to the ground; people stay upright."""
+    agents = state.agents
+    pose = agents.xy_yaw_world[rows]
+    pitch = relief.pitch_rad(pose, agents.size_lwh_m[rows, 0]) * (agents.category[rows] != AgentClass.PEDESTRIAN)
+    cos, sin = (f(pitch).astype(np.float32)[:, None, None] for f in (np.cos, np.sin))
+    x, y, z = np.moveaxis(points, -1, 0)
+    foot = relief.height_m(pose[:, 0]).astype(np.float32)[:, None, None]
+    return np.stack([cos * x - sin * z, y, sin * x + cos * z + foot], -1)
 
 
 def _stride(state: WorldState, rows: Array) -> Array:

@@ -7,6 +7,7 @@ import numpy as np
 from drivewm.datatypes import Array
 
 NEAR_M = 0.2
+FAR_M = 1000.0  # depth of the sky, and of ground beyond
 SHIFT = 4  # fractional bits of corner coordinates
 
 

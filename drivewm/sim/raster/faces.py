@@ -72,9 +72,14 @@ class Faces:
         """From world to ego coordinates."""
         return replace(self, points=to_ego(self.points, ego_xy_yaw_world), centre=to_ego(self.centre, ego_xy_yaw_world))
 
+    def lowered(self, by_m: float) -> Faces:
+        """The same faces in a frame whose origin is higher."""
+        down = np.array([0.0, 0.0, by_m], np.float32)
+        return replace(self, points=self.points - down, centre=self.centre - down)
+
 
 def to_ego(xyz_world: Array, ego_xy_yaw_world: Array) -> Array:
-    """float32 points [..., 3] in the ego frame; the ground stays at z = 0."""
+    """float32 points [..., 3] in the ego frame; heights stay as they are."""
     x, y, yaw = ego_xy_yaw_world
     cos, sin = np.float32(np.cos(yaw)), np.float32(np.sin(yaw))
     dx, dy = xyz_world[..., 0] - np.float32(x), xyz_world[..., 1] - np.float32(y)

@@ -9,7 +9,7 @@ import numpy as np
 from drivewm.datatypes import Array, CameraRig, RoadMap, WorldState
 from drivewm.sim.raster.ground import SURFACE_LABEL, SURFACES
 from drivewm.sim.raster.optics import prepare
-from drivewm.sim.raster.painter import depth_of, paint
+from drivewm.sim.raster.painter import look
 from drivewm.sim.raster.place import place_of
 
 LOG_DEPTH_RANGE_M = 120.0  # what 255 stands for
@@ -29,13 +29,13 @@ def layout(road: RoadMap, state: WorldState, rig: CameraRig) -> Layout:
     them. ``state`` has no leading axes."""
     optics, place = prepare(rig, 1), place_of(road)
     faces = place.faces(state, plain=True)
-    painted = paint(place.ground, faces, optics, state.ego_xy_yaw_world)
-    depth, at, row = depth_of(painted, optics)
+    samples = look(place, faces, optics, state.ego_xy_yaw_world)
+    painted, at, row = samples.painted, samples.face_at, samples.face_row
     label = SURFACE_LABEL.take(np.minimum(painted.surface, SURFACES - 1))
     colour = np.zeros(label.size, np.uint8)
     label.reshape(-1)[at] = faces.label[painted.face].take(row)
     colour[at] = faces.paint[faces.group[painted.face]].take(row)
-    return Layout(label, log_depth(depth), colour.reshape(label.shape))
+    return Layout(label, log_depth(samples.depth_m), colour.reshape(label.shape))
 
 
 def log_depth(depth_m: Array) -> Array:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from drivewm.datatypes import Array, CameraRig
+from drivewm.sim.raster.clipping import FAR_M
+from drivewm.sim.raster.relief import Standpoint
 
-FAR_M = 1000.0
 _REMEMBERED = 8
 _prepared: OrderedDict[tuple[int, int], tuple[CameraRig, Optics]] = OrderedDict()
 
@@ -29,11 +30,12 @@ class Optics:
     ray_xy: Array  # float32 [V, H, W, 2], camera-frame x and y of the ray with z = 1
     ray_ego: Array  # float32 [V, H, W, 3], the same ray in the ego frame
     ray_planes: Array  # float32 [3, V * H * W], its components one by one
-    ground_depth_m: Array  # float32 [V, H, W], along the optical axis, where the ray meets z = 0; FAR_M above the horizon
+    ground_depth_m: Array  # float32 [V, H, W], along the optical axis, where the ray meets the ground; FAR_M above the horizon
     below_horizon: Array  # bool [V, H, W]
     ground_x_ego: Array  # float32 [V * H * W], where the ray meets the ground
     ground_y_ego: Array
     stretch: Array  # float32 [V, H, W], distance from the camera per depth
+    standpoint: Standpoint | None = None  # where the ground is not level
 
 
 def prepare(rig: CameraRig, scale: int) -> Optics:
@@ -73,3 +75,31 @@ def _compute(rig: CameraRig, scale: int) -> Optics:
         ground[..., 0].astype(np.float32).reshape(-1), ground[..., 1].astype(np.float32).reshape(-1),
         np.linalg.norm(rays, axis=-1).astype(np.float32),
     )  # fmt: skip
+
+
+def standing(optics: Optics, standpoint: Standpoint) -> Optics:
+    """The optics of a rig on level ground, as they are where the ego stands."""
+    cos, sin = np.cos(standpoint.pitch_rad), np.sin(standpoint.pitch_rad)
+    level_from_body = np.array([[cos, 0.0, -sin], [0.0, 1.0, 0.0], [sin, 0.0, cos]])
+    position = (optics.position @ level_from_body.T).astype(np.float32)
+    camera_from_ego = (optics.camera_from_ego @ level_from_body.T).astype(np.float32)
+    planes = level_from_body.astype(np.float32) @ optics.ray_planes
+    views, (height, width) = len(position), optics.size
+    cos_yaw, sin_yaw = (np.float32(f(standpoint.ego_xy_yaw_world[2])) for f in (np.cos, np.sin))
+    ray_x = (cos_yaw * planes[0] - sin_yaw * planes[1]).reshape(views, -1)
+    ray_z = planes[2].reshape(views, -1)
+    depth = np.stack([standpoint.eye(at).depth(*ray) for at, *ray in zip(position, ray_x, ray_z, strict=True)])
+    ground_x, ground_y = (position[:, i, None] + depth * planes[i].reshape(views, -1) for i in range(2))
+    return replace(
+        optics,
+        camera_from_ego=camera_from_ego,
+        position=position,
+        heading_rad=np.arctan2(camera_from_ego[:, 2, 1], camera_from_ego[:, 2, 0]),
+        ray_ego=planes.T.reshape(views, height, width, 3),
+        ray_planes=planes,
+        ground_depth_m=depth.reshape(views, height, width),
+        below_horizon=(depth < FAR_M).reshape(views, height, width),
+        ground_x_ego=ground_x.reshape(-1),
+        ground_y_ego=ground_y.reshape(-1),
+        standpoint=standpoint,
+    )

@@ -6,7 +6,7 @@ Nothing is drawn twice, so the exact buffers cannot disagree with the picture.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,11 +14,16 @@ import numpy as np
 from drivewm.datatypes import Array
 from drivewm.sim.raster.clipping import NEAR_M, SHIFT, clip_near, corners, in_image
 from drivewm.sim.raster.faces import Faces, normals
-from drivewm.sim.raster.ground import SURFACES, Ground, paint_ground
-from drivewm.sim.raster.optics import Optics
+from drivewm.sim.raster.ground import SURFACES, paint_ground
+from drivewm.sim.raster.optics import Optics, standing
+from drivewm.sim.raster.place import Place
+from drivewm.sim.raster.relief import standpoint_of
+from drivewm.sim.raster.strips import paint_strips
 
 _FAR_M = 400.0
 _SHRINK = 0.3  # samples; cv2 also fills the samples that an edge touches, this takes the surplus back
+
+_CONTACT_M = 0.05  # depth by which a face may lie behind the ground that it touches
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +36,45 @@ class Painted:
     depth_range_m: Array  # float32 [M, 2]
 
 
-def paint(ground: Ground, faces: Faces, optics: Optics, ego_xy_yaw_world: Array) -> Painted:
-    """Paint what the cameras see; faces are given in the ego frame."""
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The painted samples of V cameras and what is known about each."""
+
+    optics: Optics
+    painted: Painted
+    faces: Faces
+    depth_m: Array  # float32 [V, H, W], along the optical axis
+    face_at: Array  # int64 [n], flat indices of samples on faces
+    face_row: Array  # int64 [n], row of ``painted.face`` they show
+
+
+def look(place: Place, faces: Faces, optics: Optics, ego_xy_yaw_world: Array) -> Samples:
+    """What the cameras see from where the ego is; faces are given in the ego frame."""
     surface = np.empty((len(optics.position), *optics.size), np.int32)
-    paint_ground(surface, ground, optics, ego_xy_yaw_world)
+    if place.relief is None or place.strips is None:
+        paint_ground(surface, place.ground, optics, ego_xy_yaw_world)
+        painted = _paint_faces(surface, faces, optics)
+        return Samples(optics, painted, faces, *_depth_of(painted, optics))
+    standpoint = standpoint_of(place.relief, ego_xy_yaw_world)
+    optics = standing(optics, standpoint)
+    paint_strips(surface, place.strips, optics, standpoint)
+    ground = surface.copy()
+    painted = _paint_faces(surface, faces, optics)
+    return _behind_ground(Samples(optics, painted, faces, *_depth_of(painted, optics)), ground)
+
+
+def _behind_ground(samples: Samples, ground: Array) -> Samples:
+    """Show the ``ground`` [V, H, W] again where it is nearer than the face that was painted over it."""
+    depth, before = samples.depth_m.reshape(-1), samples.optics.ground_depth_m.reshape(-1).take(samples.face_at)
+    shown = depth.take(samples.face_at) < before + _CONTACT_M
+    behind = samples.face_at[~shown]
+    samples.painted.surface.reshape(-1)[behind] = ground.reshape(-1).take(behind)
+    depth[behind] = before[~shown]
+    return replace(samples, face_at=samples.face_at[shown], face_row=samples.face_row[shown])
+
+
+def _paint_faces(surface: Array, faces: Faces, optics: Optics) -> Painted:
+    """Paint faces over the ground."""
     normal = normals(faces.points)
     seen, planes, ranges = [], [], []
     first = SURFACES
@@ -69,7 +109,10 @@ def _candidates(faces: Faces, normal: Array, optics: Optics, view: int) -> Array
     visible = (bearing < optics.half_fov_rad[view] + reach) | (distance < faces.radius_m + 1.0)
     index = np.flatnonzero(visible[faces.group])
     facing = (normal[index] * (optics.position[view] - faces.points[index, 0])).sum(1) > 0.0
-    return np.asarray(index[facing | faces.two_sided[index]])
+    index = index[facing | faces.two_sided[index]]
+    if optics.standpoint is not None:
+        index = index[~optics.standpoint.hides(faces.points[index], optics.position[view]).all(1)]
+    return np.asarray(index)
 
 
 def _polygons(camera: Array, whole: Array, cut: Array, optics: Optics, view: int) -> tuple[list[Array], Array, Array]:
@@ -104,7 +147,7 @@ def _planes(normal_ego: Array, point_camera: Array, limits: Array, camera_from_e
     return np.asarray(plane, np.float32)
 
 
-def depth_of(painted: Painted, optics: Optics) -> tuple[Array, Array, Array]:
+def _depth_of(painted: Painted, optics: Optics) -> tuple[Array, Array, Array]:
     """Depth float32 [V, H, W] along the optical axis, flat indices of the samples that show faces, and the face row they show."""
     depth = optics.ground_depth_m.copy()
     flat = painted.surface.reshape(-1)

@@ -10,9 +10,9 @@ from drivewm.datatypes import Array, CameraRig, Conditions, RoadMap, WorldState
 from drivewm.sim.raster.ground import SURFACE_LABEL, SURFACES
 from drivewm.sim.raster.light import illumination, underground
 from drivewm.sim.raster.optics import prepare
-from drivewm.sim.raster.painter import depth_of, paint
+from drivewm.sim.raster.painter import Samples, look
 from drivewm.sim.raster.place import place_of
-from drivewm.sim.raster.shading import Samples, shaded
+from drivewm.sim.raster.shading import shaded
 from drivewm.sim.raster.weather import particles
 
 OVERSAMPLING = 2  # samples per pixel side; exact buffers show one of them
@@ -25,7 +25,7 @@ class Frame:
     images: Array  # uint8 [V, H, W, 3] RGB
     semantics: Array  # uint8 [V, H, W], SemanticClass
     instance: Array  # int32 [V, H, W], track id or -1
-    depth_m: Array  # float32 [V, H, W], along the optical axis; optics.FAR_M in the sky; exact on flat faces
+    depth_m: Array  # float32 [V, H, W], along the optical axis; clipping.FAR_M in the sky; exact on flat faces
 
 
 def render(road: RoadMap, state: WorldState, conditions: Conditions, rig: CameraRig, seed: int) -> Frame:
@@ -34,9 +34,7 @@ def render(road: RoadMap, state: WorldState, conditions: Conditions, rig: Camera
     covered = road.covered(state.ego_xy_yaw_world[:2])
     light = underground(light) if covered else light
     faces = place.faces(state, plain=False, lights_on=light.lights_on)
-    painted = paint(place.ground, faces, optics, state.ego_xy_yaw_world)
-    depth, at, row = depth_of(painted, optics)
-    samples = Samples(optics, painted, faces, depth, at, row)
+    samples = look(place, faces, optics, state.ego_xy_yaw_world)
     images = shaded(samples, road, state, conditions, light)
     if not covered:
         particles(images, conditions, light, float(state.t_s), seed)

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from drivewm.datatypes import Array, RoadMap, SemanticClass
-from drivewm.geometry import ego_from_world, rotate_xy
+from drivewm.geometry import box_corners_xy, ego_from_world, rotate_xy
 from drivewm.sim.raster.faces import CORNERS, Faces, Texture, padded
 from drivewm.sim.raster.palette import CROWN_RGB, ROOF_RGB, TRUNK_RGB, WALL_RGB, mixed
 
@@ -24,6 +24,7 @@ def building_faces(road: RoadMap) -> Faces:
     for pose, size in zip(road.building_xy_yaw, road.building_size_lwh_m, strict=True):
         seed = int(mixed(np.round(pose[0] * 8).astype(np.int64) * 7919 + np.round(pose[1] * 8).astype(np.int64)))
         wall, roof = WALL_RGB[seed % len(WALL_RGB)], ROOF_RGB[(seed >> 8) % len(ROOF_RGB)]
+        foot = road.ground_z_m(box_corners_xy(pose, size[:2])[:, 0]).min()  # houses stay upright, partly in the slope
         gabled = size[2] < _GABLED_BELOW_M
         eaves = size[2] * 0.62 if gabled else size[2]
         parts = [(_panels(size[:2], eaves), wall, Texture.WINDOWS)]
@@ -35,6 +36,7 @@ def building_faces(road: RoadMap) -> Faces:
         for quads, colour, kind in parts:
             along = _along_wall(quads)
             quads[..., :2] = rotate_xy(quads[..., :2], pose[2]) + pose[:2]
+            quads[..., 2] += foot
             points.append(quads)
             rgb.append(np.broadcast_to(colour, (len(quads), 3)))
             texture.append(np.full(len(quads), int(kind), np.uint8))
@@ -103,6 +105,7 @@ class Trees:
     """Trees of a place: position and height [M, 3] and looks drawn from the position."""
 
     xy_height: Array
+    foot_m: Array  # [M], height of the ground
     crown_rgb: Array  # float32 [M, 3]
     conifer: Array  # bool [M]
 
@@ -110,7 +113,8 @@ class Trees:
 def trees_of(road: RoadMap) -> Trees:
     trees = np.asarray(road.tree_xy_height, np.float64)
     seed = mixed(np.round(trees[:, 0] * 8).astype(np.int64) * 7919 + np.round(trees[:, 1] * 8).astype(np.int64), 3)
-    return Trees(trees, CROWN_RGB[seed % len(CROWN_RGB)], (trees[:, 2] > 7.0) & ((seed >> 8) % 3 == 0))
+    conifer = (trees[:, 2] > 7.0) & ((seed >> 8) % 3 == 0)
+    return Trees(trees, road.ground_z_m(trees[:, 0]), CROWN_RGB[seed % len(CROWN_RGB)], conifer)
 
 
 def tree_faces(trees: Trees, ego_xy_yaw_world: Array) -> Faces:
@@ -119,14 +123,14 @@ def tree_faces(trees: Trees, ego_xy_yaw_world: Array) -> Faces:
     if not near.any():
         return no_faces()
     xy = ego_from_world(trees.xy_height[near, :2], ego_xy_yaw_world)
-    height = trees.xy_height[near, 2]
+    height, foot = trees.xy_height[near, 2], trees.foot_m[near]
     across = _across(xy)
     count = len(xy)
-    trunk = _upright(xy, across, np.array([[-0.03, 0.0], [0.03, 0.0], [0.025, 0.5], [-0.025, 0.5]]), height)
+    trunk = _upright(xy, across, np.array([[-0.03, 0.0], [0.03, 0.0], [0.025, 0.5], [-0.025, 0.5]]), height, foot)
     conifer = trees.conifer[near][:, None, None]
     points, rgb = [trunk], [np.broadcast_to(TRUNK_RGB, (count, 3))]
     for lobe, layer, light in zip(_LOBES, _LAYERS, _LOBE_LIGHT, strict=True):
-        points.append(_upright(xy, across, np.where(conifer, layer, lobe), height))
+        points.append(_upright(xy, across, np.where(conifer, layer, lobe), height, foot))
         rgb.append(np.minimum(trees.crown_rgb[near] * light + (light > 1.0) * 5.0, 255.0))
     return Faces.of(
         np.concatenate(points),
@@ -169,8 +173,8 @@ def _across(xy_ego: Array) -> Array:
     return np.stack([gaze[:, 1], -gaze[:, 0]], 1)
 
 
-def _upright(xy: Array, across: Array, outline: Array, height_m: Array) -> Array:
-    """Outlines (right, up) [C, 2] or [n, C, 2] in heights, as faces [n, CORNERS, 3] standing at ``xy`` [n, 2]."""
+def _upright(xy: Array, across: Array, outline: Array, height_m: Array, foot_m: Array) -> Array:
+    """Outlines (right, up) [C, 2] or [n, C, 2] in heights, as faces [n, CORNERS, 3] standing at ``xy`` [n, 2], ``foot_m`` [n]."""
     outline = np.broadcast_to(outline, (len(xy), *outline.shape[-2:])) * height_m[:, None, None]
     ground = xy[:, None] + outline[..., :1] * across[:, None]
-    return padded(np.concatenate([ground, outline[..., 1:]], -1).astype(np.float32))
+    return padded(np.concatenate([ground, outline[..., 1:] + foot_m[:, None, None]], -1).astype(np.float32))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
 from drivewm.datatypes import Array, Conditions, RoadMap, WorldState
 from drivewm.sim.raster import textures
-from drivewm.sim.raster.faces import Faces, Texture, normals
+from drivewm.sim.raster.faces import Texture, normals
 from drivewm.sim.raster.ground import CROSSWALK, PAINT, ROAD, SKY, STRIPE, SURFACES
 from drivewm.sim.raster.light import Illumination, face_rgb, ground_rgb, sun_direction_ego
 from drivewm.sim.raster.optics import Optics
-from drivewm.sim.raster.painter import Painted
+from drivewm.sim.raster.painter import Samples
 from drivewm.sim.raster.palette import mixed
 from drivewm.sim.raster.shadows import shadows_of
 from drivewm.sim.raster.sky import glare, sky_rgb
@@ -21,18 +19,6 @@ from drivewm.sim.raster.weather import bloom, reflect
 
 _PAVED = np.isin(np.arange(SURFACES), [ROAD, CROSSWALK, STRIPE, PAINT]).astype(np.float32)
 _GLASS_RGB = np.array([52.0, 62.0, 74.0], np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """The painted samples of V cameras and what is known about each."""
-
-    optics: Optics
-    painted: Painted
-    faces: Faces
-    depth_m: Array  # float32 [V, H, W]
-    face_at: Array  # int64 [n], flat indices of samples on faces
-    face_row: Array  # int32 [n], row of ``painted.face`` they show
 
 
 def shaded(samples: Samples, road: RoadMap, state: WorldState, conditions: Conditions, light: Illumination) -> Array:
@@ -106,11 +92,15 @@ def _gain(
     gain = np.ones(surface.size, np.float32)
     at = np.flatnonzero((surface > SKY) & (surface < SURFACES))
     gain[at] = textures.ground_grain(surface.take(at), at, optics, state.ego_xy_yaw_world)
-    textures.shade_ground(gain, surface < SURFACES, shadows_of(road, state, light, sun_ego), optics)
+    shade = textures.shade_ground if optics.standpoint is None else textures.shade_relief
+    shade(gain, surface < SURFACES, shadows_of(road, state, light, sun_ego), optics)
     if light.head_lamp:
         strength = np.float32(0.8 * light.head_lamp / light.ambient.mean())
         gain[at] *= 1.0 + strength * textures.head_lamp_light(optics.ground_x_ego.take(at), optics.ground_y_ego.take(at), 0.0)
-        gain[samples.face_at] *= 1.0 + strength * textures.head_lamp_light(*position)
+        x, y, z = position
+        if optics.standpoint is not None:  # the lamps are pitched with the car
+            z = z - np.float32(np.tan(optics.standpoint.pitch_rad)) * x
+        gain[samples.face_at] *= 1.0 + strength * textures.head_lamp_light(x, y, z)
     return gain
 
 

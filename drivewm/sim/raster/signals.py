@@ -37,6 +37,7 @@ def signals_of(road: RoadMap) -> Signals | None:
         for number, quads in shapes:
             quads = padded(quads).astype(np.float64)
             quads[..., :2] = rotate_xy(quads[..., :2], light.xy_yaw_world[2] + np.pi) + light.xy_yaw_world[:2]
+            quads[..., 2] += road.ground_z_m(light.xy_yaw_world[0])
             parts.append(quads)
             signal += [i] * len(quads)
             lamp += [number] * len(quads)

@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 
 from drivewm.datatypes import Array
-from drivewm.sim.raster.clipping import SHIFT
+from drivewm.sim.raster.clipping import SHIFT, corners
 from drivewm.sim.raster.ground import flat_quads
 from drivewm.sim.raster.optics import Optics
 from drivewm.sim.raster.shadows import Shadows
 
 _TILE = 512
+_PLAN, _PLAN_M = 1024, 76.8  # cells and half side of the plan of shadows around the ego
 _CELLS_PER_M = np.float32(8.0)
 _GRAIN = np.array([0.0, 0.30, 0.10, 0.10, 0.10, 0.08, 0.08, 0.10], np.float32)  # how much the grain of each surface shows
 _WINDOW_M = 3.0  # distance between windows, and height of a floor
@@ -60,6 +61,20 @@ def shade_ground(gain: Array, on_ground: Array, shadows: Shadows, optics: Optics
         gain[part] *= 1.0 - cv2.blur(mask, (3, 3)).reshape(-1) * on_ground[part]
 
 
+def shade_relief(gain: Array, on_ground: Array, shadows: Shadows, optics: Optics) -> None:
+    """The same where the ground is not level: shadows are drawn in plan and looked up where samples meet the ground."""
+    plan = np.zeros((_PLAN, _PLAN), np.uint8)
+    polygons = corners((shadows.quads_ego + _PLAN_M) * (_PLAN / (2 * _PLAN_M)) - 0.5)
+    for polygon, darkness in zip(polygons, shadows.darkness, strict=True):
+        cv2.fillConvexPoly(plan, polygon, round(255 * darkness), 8, SHIFT)
+    plan = cv2.blur(plan, (3, 3))
+    per_m = np.float32(_PLAN / (2 * _PLAN_M))
+    column, row = (along * per_m + np.float32(_PLAN / 2) for along in (optics.ground_x_ego, optics.ground_y_ego))
+    inside = (np.minimum(column, row) >= 0) & (np.maximum(column, row) < _PLAN)
+    at = np.flatnonzero(on_ground & optics.below_horizon.reshape(-1) & inside)
+    gain[at] *= 1.0 - plan[row[at].astype(np.intp), column[at].astype(np.intp)] * np.float32(1.0 / 255.0)
+
+
 def windows(position: Array, row: Array, points: Array, normal: Array, start_u_m: Array) -> tuple[Array, Array]:
     """Which samples on walls fall on glass, as their indices [m], and a hash of the window each falls on [m].
 
@@ -68,11 +83,12 @@ def windows(position: Array, row: Array, points: Array, normal: Array, start_u_m
     """
     offset = start_u_m + points[:, 0, 0] * normal[:, 1] - points[:, 0, 1] * normal[:, 0]
     u = position[1] * normal[:, 0].take(row) - position[0] * normal[:, 1].take(row) + offset.take(row)
-    column, floor = np.floor(u * np.float32(1.0 / _WINDOW_M)), np.floor(position[2] * np.float32(1.0 / _WINDOW_M))
-    du, dv = u - column * np.float32(_WINDOW_M), position[2] - floor * np.float32(_WINDOW_M)
-    top = points[:, 2, 2]
+    foot = points[:, 0, 2]
+    up_wall, top = position[2] - foot.take(row), points[:, 2, 2] - foot
+    column, floor = np.floor(u * np.float32(1.0 / _WINDOW_M)), np.floor(up_wall * np.float32(1.0 / _WINDOW_M))
+    du, dv = u - column * np.float32(_WINDOW_M), up_wall - floor * np.float32(_WINDOW_M)
     across, up = np.abs(du - np.float32(_WINDOW_M / 2)) < 0.75, np.abs(dv - np.float32(1.65)) < 0.75
-    pane = np.flatnonzero(across & up & (position[2] < (top - np.float32(0.5)).take(row)))
+    pane = np.flatnonzero(across & up & (up_wall < (top - np.float32(0.5)).take(row)))
     house = np.round(top * 16).astype(np.intp).take(row.take(pane))
     window = column.take(pane).astype(np.intp) * 73 + floor.take(pane).astype(np.intp) * 31
     return pane, window + house * 1009

@@ -23,6 +23,7 @@ def tunnel_faces(road: RoadMap) -> Faces:
     for pose, size in zip(road.tunnel_xy_yaw, road.tunnel_size_lwh_m, strict=True):
         for quads, colour, shine in _parts(*size.tolist()):
             quads[..., :2] = rotate_xy(quads[..., :2], pose[2]) + pose[:2]
+            quads[..., 2] += road.ground_z_m(quads[..., 0])
             points.append(quads)
             rgb.append(np.tile(np.array(colour, np.float32), (len(quads), 1)))
             glow.append(np.full(len(quads), shine, np.float32))

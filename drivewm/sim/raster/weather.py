@@ -20,7 +20,7 @@ def reflect(images: Array, wet_share: Array, optics: Optics, strength: float) ->
         horizon = float(optics.centre[view, 1]) / optics.scale
         mirrored = np.clip(np.rint(2.0 * horizon - rows - 1.0), 0, height - 1).astype(np.int64)
         grazing = 1.0 / (1.0 + np.maximum(rows - horizon, 0.0) * (1.6 / (height - horizon)))
-        share = wet_share[view] * (strength * grazing).astype(np.float32)[:, None]
+        share = wet_share[view] * (rows + 1 > horizon)[:, None] * (strength * grazing).astype(np.float32)[:, None]
         mirror = cv2.blur(images[view][mirrored], (1, max(3, height // 12)))
         images[view] += (mirror - images[view]) * share[..., None]
 
