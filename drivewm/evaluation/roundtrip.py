@@ -33,7 +33,7 @@ class RoundTrip:
     farthest_m: float  # that any agent is from where it was, at any instant
     turned_rad: float  # the same for headings
     ego_m: float  # the same for the ego
-    on_lane: bool  # the ego's route, as far as it is driven, lies on drivable ground
+    on_ground: bool  # the ego's route lies on drivable ground where it did before
     drivable_iou: float
     notes: tuple[str, ...]
 
@@ -54,7 +54,7 @@ def round_trip(scene: Scene, file: Path, notes: Iterable[str] = ()) -> RoundTrip
         farthest_m=float(away),
         turned_rad=float(turned),
         ego_m=float(np.hypot(*(before.ego - after.ego)[:, :2].T).max()),
-        on_lane=_on_ground(again.road, after.ego),
+        on_ground=bool((_on_ground(again.road, after.ego) | ~_on_ground(scene.road, before.ego)).all()),
         drivable_iou=_overlap(scene.road, again.road, before.ego),
         notes=tuple(notes),
     )
@@ -83,9 +83,9 @@ def _driven(scene: Scene) -> _Drive:
     return _Drive(*(np.stack(kept) for kept in seen))
 
 
-def _on_ground(road: RoadMap, ego: Array) -> bool:
+def _on_ground(road: RoadMap, ego: Array) -> Array:
     ground = unary_union([Polygon(area).buffer(0.1) for area in road.drivable])
-    return bool(contains_xy(ground, ego[:, 0], ego[:, 1]).all())
+    return np.asarray(contains_xy(ground, ego[:, 0], ego[:, 1]))
 
 
 def _overlap(before: RoadMap, after: RoadMap, ego: Array) -> float:

@@ -52,15 +52,17 @@ def world(pose: Array) -> xosc.WorldPosition:
     return xosc.WorldPosition(float(pose[0]), float(pose[1]), h=float(pose[2]))
 
 
-def opening(scene: Scene, parts: list[Part], waypoints: list[Array]) -> xosc.Init:
+def opening(scene: Scene, parts: list[Part], way: list[Array] | Way) -> xosc.Init:
     """Weather, places, ways and speeds at the start."""
     out, scripts = xosc.Init(), scene.scripts
     out.add_global_action(xosc.EnvironmentAction(environment("start", scene.conditions)))
     out.add_init_action(EGO, xosc.TeleportAction(world(scene.start.ego_xy_yaw_world)))
     out.add_init_action(EGO, xosc.AbsoluteSpeedAction(float(scene.start.ego_speed_mps), at_once()))
-    if len(waypoints) > 1:
+    if isinstance(way, Way):
+        out.add_init_action(EGO, _follow(EGO, way))
+    else:
         route = xosc.Route("ego_route")
-        for pose in waypoints:
+        for pose in way:
             route.add_waypoint(world(pose), xosc.RouteStrategy.shortest)
         out.add_init_action(EGO, xosc.AssignRouteAction(route))
     for part in parts:
@@ -68,15 +70,15 @@ def opening(scene: Scene, parts: list[Part], waypoints: list[Array]) -> xosc.Ini
         if part.way is None:
             continue
         out.add_init_action(part.name, xosc.AbsoluteSpeedAction(float(scripts.start_speed_mps[part.row]), at_once()))
-        out.add_init_action(part.name, _follow(part, part.way))
+        out.add_init_action(part.name, _follow(part.name, part.way))
         if scripts.reactive[part.row]:
             idm = keeps_distance(float(scripts.desired_speed_mps[part.row]))
             out.add_init_action(part.name, xosc.AssignControllerAction(idm, activateLateral=False))
     return out
 
 
-def _follow(part: Part, way: Way) -> xosc.FollowTrajectoryAction:
-    line = xosc.Trajectory(f"{part.name}_way", False)
+def _follow(name: str, way: Way) -> xosc.FollowTrajectoryAction:
+    line = xosc.Trajectory(f"{name}_way", False)
     line.add_shape(xosc.Polyline([], [xosc.WorldPosition(float(x), float(y)) for x, y in way.corners_xy]))
     return xosc.FollowTrajectoryAction(line, xosc.FollowingMode.position, initialDistanceOffset=way.start_m)
 

@@ -13,7 +13,7 @@ from drivewm.scenarios.export.strips import Strip
 from drivewm.scenarios.roads_lines import ribbon
 
 EVERY_M = 3.0
-WIDEST_M = {"shoulder": 3.0, "sidewalk": 4.0}
+WIDEST_M = {"shoulder": 12.0, "sidewalk": 4.0}
 THINNEST_M = 0.05
 EXACT_M = 0.05  # of the widths that are written
 TOUCH_M = 0.1  # how far beside the edge a verge may begin

@@ -54,6 +54,12 @@ def way(scripts: ActorScripts, row: int, horizon_s: float) -> Way:
     return Way(xy + aside, start - first)
 
 
+def route_way(route_xy: Array, start_s_m: float) -> Way:
+    """The ego's route as a line to follow."""
+    first = max(int(start_s_m) - BEHIND_M, 0)
+    return Way(route_xy[first:], start_s_m - first)
+
+
 def _yaw_rad(xy: Array) -> Array:
     """Headings [P] at the vertices as the state engine has them."""
     step = np.diff(xy, axis=0)

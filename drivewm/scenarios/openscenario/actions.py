@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from drivewm.datatypes import Array
-from drivewm.geometry import polyline_s_m, rotate_xy
+from drivewm.geometry import point_at_s, polyline_s_m, rotate_xy
 from drivewm.scenarios.openscenario.causes import Cause
 from drivewm.scenarios.openscenario.entities import IDM, METRES, properties
 from drivewm.scenarios.openscenario.longitudinal import Done, Start, at_once, longitudinal, synchronize
@@ -211,8 +211,8 @@ def _towards(
             reading.note(element, "the ego's route is the one of the start")
             return at_once
         path = line(stage, mover)
-        end = path[-1] - path[-2]
-        last = np.array([*path[-1], math.atan2(end[1], end[0])]) if where is None else where(stage)
+        # A way ends where its last lane does, and there nobody is in it any more.
+        last = point_at_s(path, max(float(polyline_s_m(path)[-1]) - 1.0, 0.0)) if where is None else where(stage)
         found, goal = stage.network.locate(mover.pose, driving=True), stage.lane_goal(last)
         node = None if found is None or found.lane is None else stage.network.node_at(found.road, found.lane, found.s_m)
         if node is not None and found is not None and goal is not None and stage.network.lanes_between(node, goal) is not None:

@@ -66,7 +66,8 @@ def rehearsed_gap(stage: Stage, mover: Mover, watches: bool) -> Waits | None:
     if not watches or mover is ego or not ego.present or stage.t_s <= NOT_AT_ONCE_S:
         return None
     gap = gap_m(mover, ego)
-    return Waits(TriggerKind.DISTANCE, gap) if gap < mover.nearest_m - CLEARLY_M else None
+    # Halfway to the distance before, so that the instant does not hang on the last digit.
+    return Waits(TriggerKind.DISTANCE, gap + CLEARLY_M / 2) if gap < mover.nearest_m - CLEARLY_M else None
 
 
 def reacts_of(reading: Reading, element: Element, ego: str) -> Reacts | None:

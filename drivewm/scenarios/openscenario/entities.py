@@ -104,13 +104,13 @@ def _body(reading: Reading, element: Element, name: str) -> Body:
 
 def properties(reading: Reading, element: Element) -> dict[str, str]:
     """What the <Properties> of an element say; those whose names mean something here count as read."""
-    group, out = child(element, "Properties"), {}
-    for one in [] if group is None else children(group, "Property"):
-        name = str(one.get("name", ""))
-        out[name] = reading.text(one, "value", "") if name in KNOWN else str(one.get("value", ""))
-        if name in KNOWN and group is not None:
-            reading.use(group)
-    return out
+    group = child(element, "Properties")
+    if group is None:
+        return {}
+    told = {str(one.get("name", "")): one for one in children(group, "Property")}
+    if not told or KNOWN & set(told):
+        reading.use(group)
+    return {name: reading.text(one, "value", "") if name in KNOWN else str(one.get("value", "")) for name, one in told.items()}
 
 
 def _kind(reading: Reading, element: Element) -> BodyKind:

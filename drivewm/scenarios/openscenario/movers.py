@@ -13,6 +13,7 @@ from drivewm.scenarios.placement import ScriptStep
 
 JUMP_MPS2 = 1e3  # rate of a speed that is there at once
 FASTEST_MPS = 100.0
+NEARLY = 0.05  # m or s; what is measured from a reference point wanders so much from what is measured from the middle
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class Mover:
         if self.is_ego or len(self.steps) >= 500:
             return
         before = {TriggerKind.DISTANCE: self.nearest_m, TriggerKind.TTC: self.soonest_s}
-        if waits is not None and waits.value < before.get(waits.kind, np.inf):
+        if waits is not None and waits.value < before.get(waits.kind, np.inf) + NEARLY:
             self.steps.append((waits.kind, float(waits.value), kind, float(value), float(rate)))
         else:
             self.steps.append((TriggerKind.TIME, float(t_s), kind, float(value), float(rate)))
