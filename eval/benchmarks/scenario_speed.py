@@ -53,7 +53,7 @@ def draw_seconds(draws: int) -> float:
     return time.perf_counter() - began
 
 
-def catalogue_ms(draws: int = 40) -> dict[str, float]:
+def catalogue_ms(draws: int = 10) -> dict[str, float]:
     """Median and slowest of the catalogue: mean milliseconds per scene of each scenario."""
     import numpy as np
 
