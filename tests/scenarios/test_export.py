@@ -40,7 +40,7 @@ def test_a_scene_comes_back_to_a_centimetre(tmp_path: Path, name: str) -> None:
     assert trip.on_ground and trip.drivable_iou > 0.95
 
 
-@pytest.mark.parametrize("name", ["cut_in/parked_car_leaves", "oncoming/overtaker"])
+@pytest.mark.parametrize("name", ["cut_in/parked_car_leaves", "vulnerable/cyclist_swerves", "oncoming/overtaker"])
 @pytest.mark.parametrize(
     ("kind", "value", "met"),
     [(TriggerKind.DISTANCE, 30.0, True), (TriggerKind.TTC, 2.0, True), (TriggerKind.TTC, 0.01, False)],
