@@ -252,6 +252,42 @@ def from_log(
     finish(as_json, values, str(written.scenario), str(written.scene), f"{written.agents} road users", *told)
 
 
+@app.command()
+def export(
+    scenarios: Scenarios,
+    index: Annotated[int, typer.Option("--draw", help="Which draw of each.", min=0)] = 0,
+    table: Annotated[Path | None, typer.Option(help="Read everything again, and write how far it moved to this page.")] = None,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Scenes as OpenSCENARIO 1.2 files with OpenDRIVE roads beside them, and a list of what these cannot say."""
+    from rich.table import Table
+
+    from drivewm.config import run_folder
+    from drivewm.evaluation.roundtrip import round_trip, write_table
+    from drivewm.scenarios.export.scene import export_scene
+    from drivewm.scenarios.opening import draw as draw_one
+    from drivewm.scenarios.opening import open_scenario
+    from drivewm.store import source_commit
+
+    files, folder, made, trips = scenario_files(scenarios), run_folder("export", out), [], []
+    with progress("writing", as_json) as report:
+        for done, file in enumerate(files, start=1):
+            scenario = open_scenario(file)
+            scene = draw_one(scenario, index, seed)
+            made.append(export_scene(scene, folder, f"{scenario.name}-{seed}-{index}"))
+            if table is not None:
+                trips.append(round_trip(scene, made[-1].scenario, made[-1].notes))
+            report(done, len(files), scenario.name)
+    if table is not None:
+        write_table(table, trips, f"drivewm scenario export scenarios --table {table.name}", source_commit())
+    listing = Table("file", "what it does not say")
+    for one in made:
+        listing.add_row(str(one.scenario), "\n".join(one.notes))
+    finish(as_json, {"files": made, "round_trips": trips}, listing)
+
+
 @app.command("import")
 def import_(
     files: Annotated[

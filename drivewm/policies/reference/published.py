@@ -44,7 +44,8 @@ COMFORT_BRAKE_MPS2 = 3.4
 EYE_HEIGHT_M = 1.08
 
 # Share of gravity that brakes can use. Wet asphalt: R. K. Noon, Engineering Analysis of Vehicular Accidents, CRC Press 1994.
-# Packed snow: F. Navin et al., SAE 960652 (1996), cars at -6 degrees Celsius, mean braking coefficient. Dry and fog: R157.
+# Packed snow: F. Navin et al., Vehicle traction experiments on snow and ice, SAE 1996, mean braking coefficient of cars at
+# -6 degrees Celsius. Dry and fog: R157.
 BRAKING_SHARE = {Weather.CLEAR: 0.774, Weather.FOG: 0.774, Weather.RAIN: 0.50, Weather.SNOW: 0.35}
 
 # UN Regulation No. 48, 6.2.6.1: the cut-off of a dipped beam falls by 1.0 to 1.5 %; from lamps at 0.65 m it meets the road here.

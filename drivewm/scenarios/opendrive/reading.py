@@ -9,6 +9,7 @@ import numpy as np
 
 from drivewm.errors import InputError
 from drivewm.geometry import Array
+from drivewm.scenarios.opendrive.furniture import Lamp, RoadObject, lamps, road_objects
 from drivewm.scenarios.opendrive.planview import PlanElement, cubic_at, reference_pose
 from drivewm.scenarios.xml import Element, child, children, read_xml, real, tag
 
@@ -64,6 +65,8 @@ class Road:
     left_hand: bool = False
     speed_mps: float = TOWN_MPS
     kind: str = ""
+    objects: tuple[RoadObject, ...] = ()
+    lamps: tuple[Lamp, ...] = ()
 
     def reference(self, s_m: Array | float) -> Array:
         """Poses [..., 3] of the reference line."""
@@ -134,8 +137,11 @@ def read_roads(path: str | Path) -> RoadFile:
     junctions = {
         str(e.get("id")): tuple(_connection(c, file) for c in children(e, "connection")) for e in children(root, "junction")
     }
-    skipped = {"elevationProfile", "lateralProfile", "objects", "signals", "surface", "railroad", "controller", "station"}
+    skipped = {"elevationProfile", "lateralProfile", "surface", "railroad", "controller", "station"}
     ignored = [(tag(e), int(e.sourceline or 0)) for e in root.iter() if isinstance(e.tag, str) and tag(e) in skipped and len(e)]
+    for one in children(root, "road"):
+        for name, others in (("objects", road_objects(one, file)[1]), ("signals", lamps(one, file)[1])):
+            ignored += [(name, int(group.sourceline or 0)) for group in children(one, name) if others]
     return RoadFile(file, roads, junctions, tuple(ignored))
 
 
@@ -168,6 +174,8 @@ def _road(element: Element, file: Path) -> Road:
         left_hand=element.get("rule") == "LHT",
         speed_mps=(_speed(limit, "max", file) if limit is not None else None) or SPEED_OF_TYPE_MPS.get(kind, TOWN_MPS),
         kind=kind,
+        objects=road_objects(element, file)[0],
+        lamps=lamps(element, file)[0],
     )
 
 

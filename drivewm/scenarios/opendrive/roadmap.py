@@ -9,7 +9,8 @@ import numpy as np
 from shapely import Polygon, make_valid, unary_union
 
 from drivewm.datatypes import Array, Lane, Marking, RoadMap
-from drivewm.geometry import resample_polyline
+from drivewm.geometry import resample_polyline, world_from_ego
+from drivewm.scenarios.opendrive.furniture import RoadObject
 from drivewm.scenarios.opendrive.network import DRIVING, Network, Node
 from drivewm.scenarios.opendrive.reading import LaneSection, Road
 from drivewm.scenarios.roads_lines import polygons_xy
@@ -64,7 +65,25 @@ def road_map(network: Network, near_xy: Array, reach_m: float) -> RoadMap:
         markings += _markings(stretch)
     ground = unary_union(paved).buffer(0.05) if paved else Polygon()
     walks = unary_union(walked).difference(ground) if walked else Polygon()
-    return RoadMap(lanes=tuple(lanes), drivable=polygons_xy(ground), sidewalks=polygons_xy(walks), markings=tuple(markings))
+    objects = [found for one in stretches.values() for found in _objects(one)]
+    houses = np.array([[*pose, *one.size_lwh_m] for one, pose in objects if one.kind == "building"]).reshape(-1, 6)
+    return RoadMap(
+        lanes=tuple(lanes),
+        drivable=polygons_xy(ground),
+        crosswalks=tuple(world_from_ego(one.outline_uv, pose) for one, pose in objects if one.kind == "crosswalk"),
+        sidewalks=polygons_xy(walks),
+        markings=tuple(markings),
+        building_xy_yaw=houses[:, :3],
+        building_size_lwh_m=houses[:, 3:],
+        tree_xy_height=np.array([[*pose[:2], one.size_lwh_m[2]] for one, pose in objects if one.kind == "tree"]).reshape(-1, 3),
+    )
+
+
+def _objects(stretch: _Stretch) -> list[tuple[RoadObject, Array]]:
+    """Objects of a stretch with their world poses [3]."""
+    last = stretch.end_m >= stretch.road.length_m
+    here = [one for one in stretch.road.objects if stretch.begin_m <= one.s_m and (one.s_m < stretch.end_m or last)]
+    return [(one, stretch.road.pose(one.s_m, one.t_m) + np.array([0.0, 0.0, one.hdg_rad])) for one in here]
 
 
 def _stretches(network: Network, near_xy: Array, reach_m: float) -> dict[tuple[str, int], _Stretch]:

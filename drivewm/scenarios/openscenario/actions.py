@@ -9,11 +9,13 @@ import numpy as np
 
 from drivewm.datatypes import Array
 from drivewm.geometry import point_at_s, polyline_s_m, rotate_xy
-from drivewm.scenarios.openscenario.longitudinal import Done, Start, at_once, ego_gap_m, longitudinal, synchronize
+from drivewm.scenarios.openscenario.causes import Cause
+from drivewm.scenarios.openscenario.entities import IDM, METRES, properties
+from drivewm.scenarios.openscenario.longitudinal import Done, Start, at_once, longitudinal, synchronize
 from drivewm.scenarios.openscenario.movers import JUMP_MPS2, Mover, Planned
 from drivewm.scenarios.openscenario.positions import position, route_line, stepped_lane
 from drivewm.scenarios.openscenario.reading import Reading, Unsupported
-from drivewm.scenarios.openscenario.stage import LANE_M, WAY_M, Stage
+from drivewm.scenarios.openscenario.stage import LANE_M, WAY_M, Stage, every_metre
 from drivewm.scenarios.openscenario.trajectories import Line, trajectory
 from drivewm.scenarios.xml import Element, child, tag
 
@@ -26,21 +28,44 @@ def private_action(reading: Reading, element: Element) -> Start:
     inner = reading.one_of(element)
     reader = _READERS.get(tag(inner))
     if reader is None:
-        why = "controllers are not simulated" if tag(inner) == "ControllerAction" else "not supported as an action"
-        raise Unsupported(inner, why)
+        raise Unsupported(inner, "not supported as an action")
     return reader(reading, inner)
+
+
+def _controller(reading: Reading, element: Element) -> Start:
+    """The one controller that the state engine has."""
+    assigned = child(element, "AssignControllerAction", "Controller")
+    if assigned is None or assigned.get("name") != IDM:
+        raise Unsupported(element, "controllers are not simulated")
+    told = properties(reading, assigned)
+    try:
+        desired = float(told["desired_speed_mps"]) if "desired_speed_mps" in told else None
+    except ValueError:
+        reading.fail(assigned, f"desired_speed_mps is {told['desired_speed_mps']!r}, not a number")
+    reading.use_all(element)
+
+    def start(stage: Stage, mover: Mover, cause: Cause) -> Done:
+        if stage.t_s > 0 or mover.is_ego:
+            reading.note(element, "a controller is that of the start, and never that of the ego")
+        else:
+            mover.reactive, mover.desired_mps = True, desired
+        return at_once
+
+    return start
 
 
 def teleport(reading: Reading, element: Element) -> Start:
     where = position(reading, reading.need(element, "Position"))
 
-    def start(stage: Stage, mover: Mover, watches: bool) -> Done:
+    def start(stage: Stage, mover: Mover, cause: Cause) -> Done:
         if stage.t_s > 0.25 and mover.placed:
             reading.note(element, "nobody can be moved in an instant once the scene runs")
             return at_once
         pose = where(stage)
         y = 0.0 if mover.is_ego else mover.body.centre_y_m
-        stage.place(mover, np.array([*(pose[:2] + rotate_xy([0.0, y], pose[2])), pose[2]]))
+        at = np.array([*(pose[:2] + rotate_xy([0.0, y], pose[2])), pose[2]])
+        stage.place(mover, at)
+        mover.stands_at = at
         return at_once
 
     return start
@@ -54,14 +79,14 @@ def _lateral(reading: Reading, element: Element) -> Start:
     move = reader[tag(inner)](reading, inner)
     reading.use_all(inner)
 
-    def start(stage: Stage, mover: Mover, watches: bool) -> Done:
+    def start(stage: Stage, mover: Mover, cause: Cause) -> Done:
         if mover.is_ego:
             reading.note(inner, "the policy drives the ego")
             return at_once
         target, within = move(stage, mover)
         if target is None:
             return at_once
-        mover.slide_to(stage.t_s, target, within, ego_gap_m(stage, mover, watches))
+        mover.slide_to(stage.t_s, target, within, cause.waits(stage, mover))
         slide = mover.slide
         return lambda later: mover.slide is not slide or slide is None
 
@@ -181,13 +206,13 @@ def _towards(
     line: Callable[[Stage, Mover], Array],
     where: Callable[[Stage], Array] | None,
 ) -> Start:
-    def start(stage: Stage, mover: Mover, watches: bool) -> Done:
+    def start(stage: Stage, mover: Mover, cause: Cause) -> Done:
         if mover.is_ego and stage.t_s > 0:
             reading.note(element, "the ego's route is the one of the start")
             return at_once
         path = line(stage, mover)
-        end = path[-1] - path[-2]
-        last = np.array([*path[-1], math.atan2(end[1], end[0])]) if where is None else where(stage)
+        # A way ends where its last lane does, and there nobody is in it any more.
+        last = point_at_s(path, max(float(polyline_s_m(path)[-1]) - 1.0, 0.0)) if where is None else where(stage)
         found, goal = stage.network.locate(mover.pose, driving=True), stage.lane_goal(last)
         node = None if found is None or found.lane is None else stage.network.node_at(found.road, found.lane, found.s_m)
         if node is not None and found is not None and goal is not None and stage.network.lanes_between(node, goal) is not None:
@@ -204,14 +229,25 @@ def _towards(
 
 def _onto(stage: Stage, mover: Mover, line: Line) -> None:
     """Leads a mover onto another way: exactly at the start of a scene, without a jump later."""
-    xy = stage.way_on(point_at_s(line.xy, np.arange(0.0, max(float(polyline_s_m(line.xy)[-1]), 2.0)))[:, :2], WAY_M)
-    xy = point_at_s(xy, np.arange(0.0, float(polyline_s_m(xy)[-1])))[:, :2]
+    own = _metres(line.xy) if METRES in mover.body.properties else every_metre(line.xy)
+    beyond = stage.way_on(own, WAY_M)[len(own) - 1 :]
+    xy = np.vstack([own, every_metre(beyond)[1:]]) if len(beyond) > 1 else own
     if stage.t_s > 0.25:
         mover.splice(xy)
         return
     offset = mover.offset_m if mover.placed and mover.free_route else 0.0
     mover.follow(xy, max(0.0, float(_nearest(xy, mover))) if mover.placed else 0.0, offset)
     mover.placed = True
+
+
+def _metres(xy: Array) -> Array:
+    """A polyline whose vertices lie whole metres of its path apart, with a vertex at each of them.
+
+    In bends that are driven beside the middle a metre of the path is not a metre long.
+    """
+    count = np.maximum(np.round(np.hypot(*np.diff(xy, axis=0).T)), 1.0)
+    at = np.append(0.0, np.cumsum(count))
+    return np.stack([np.interp(np.arange(at[-1] + 1.0), at, column) for column in xy.T], 1)
 
 
 def _nearest(xy: Array, mover: Mover) -> float:
@@ -230,7 +266,7 @@ def _follow(reading: Reading, element: Element) -> Start:
     relative = timing is not None and reading.text(timing, "domainAbsoluteRelative", "relative") == "relative"
     reading.use_all(element)
 
-    def start(stage: Stage, mover: Mover, watches: bool) -> Done:
+    def start(stage: Stage, mover: Mover, cause: Cause) -> Done:
         if mover.is_ego and stage.t_s > 0:
             reading.note(element, "the policy drives the ego; its route is the one of the start")
             return at_once
@@ -241,7 +277,7 @@ def _follow(reading: Reading, element: Element) -> Start:
         _onto(stage, mover, line)
         mover.free_route = False
         if offset and stage.t_s <= 0.25:
-            mover.s_m += offset
+            mover.s_m = offset
         begin = mover.travelled_m
         if timing is not None and line.t_s is not None:
             _keep_times(stage, mover, line, (stage.t_s if relative else 0.0) + shift, scale)
@@ -270,4 +306,5 @@ _READERS: dict[str, Callable[[Reading, Element], Start]] = {
     "LateralAction": _lateral,
     "RoutingAction": _routing,
     "SynchronizeAction": synchronize,
+    "ControllerAction": _controller,
 }

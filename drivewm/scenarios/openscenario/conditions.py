@@ -10,6 +10,7 @@ import numpy as np
 
 from drivewm.datatypes import Array
 from drivewm.geometry import boxes_overlap, frenet_sd, rotate_xy
+from drivewm.scenarios.openscenario.causes import Cause, Reacts, reacts_of
 from drivewm.scenarios.openscenario.expressions import Value, compared
 from drivewm.scenarios.openscenario.movers import Mover
 from drivewm.scenarios.openscenario.positions import position
@@ -30,6 +31,8 @@ class Condition:
     edge: str
     delay_s: float
     watches_ego: bool
+    reacts: Reacts | None = None  # where the state engine has the same condition
+    after: str | None = None  # the event that must have begun, where that is all
     seen: list[bool] = field(default_factory=list)
 
     def holds(self, stage: Stage) -> bool:
@@ -62,9 +65,13 @@ class Trigger:
             self.held.update(id(one) for one, ok in every if ok)
         return any(all(group) for group in found)
 
-    @property
-    def watches_ego(self) -> bool:
-        return any(one.watches_ego for group in self.groups for one in group)
+    def cause(self, before: str | None) -> Cause:
+        """What it waits for when the event ``before`` is the one that goes first in its manoeuvre."""
+        watches = any(one.watches_ego for group in self.groups for one in group)
+        rest = [[one for one in group if one.after is None or one.after != before] for group in self.groups]
+        found = {group[0].reacts if len(group) == 1 else None for group in rest}
+        gated = bool(self.groups) and all(len(a) < len(b) for a, b in zip(rest, self.groups, strict=True))
+        return Cause(watches, found.pop() if len(found) == 1 else None, gated)
 
     def forget(self) -> None:
         self.held.clear()
@@ -94,6 +101,8 @@ def _condition(reading: Reading, element: Element, ego: str) -> Condition:
     watches = False
     try:
         inner = reading.one_of(element, "ByEntityCondition", "ByValueCondition")
+        plain = delay == 0 and edge in ("none", "rising")
+        reacts, after = (reacts_of(reading, inner, ego), _begun(inner)) if plain else (None, None)
         if tag(inner) == "ByValueCondition":
             what = reading.one_of(inner)
             test = _by_value(reading, what)
@@ -101,8 +110,16 @@ def _condition(reading: Reading, element: Element, ego: str) -> Condition:
             test, watches = _by_entity(reading, inner, ego)
     except Unsupported as problem:
         reading.note(problem.element, f"{problem.why}; the condition never holds")
-        test = _never
-    return Condition(test, edge, delay, watches)
+        test, reacts, after = _never, None, None
+    return Condition(test, edge, delay, watches, reacts, after)
+
+
+def _begun(element: Element) -> str | None:
+    """The event that must go on or be over, if that is what a ByValueCondition asks."""
+    what = child(element, "StoryboardElementStateCondition")
+    if what is None or what.get("storyboardElementType") != "event" or what.get("state") not in ("runningState", "completeState"):
+        return None
+    return str(what.get("storyboardElementRef", "")).replace("::", "/").rpartition("/")[2]
 
 
 def _never(stage: Stage) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from drivewm.datatypes import AgentClass
 from drivewm.scenarios.bodies import BODIES, BodyKind
@@ -27,6 +28,10 @@ OBJECTS = {"barrier": "barrier", "guardRail": "barrier", "pole": "traffic_cone",
 EGO_NAMES = ("ego", "hero", "egovehicle", "ego_vehicle", "vut", "subject", "subjectvehicle")
 MOST_ENTITIES = 200
 SIZE_LIMITS_M = (0.1, 40.0)
+METRES = "vertices_are_metres"  # property: the vertices of the entity's trajectories lie whole metres of its path apart
+SPEED_LIMIT = "speed_limit_mps"  # property of the ego: what it may drive, where that is not the speed of its script
+KNOWN = frozenset({METRES, SPEED_LIMIT, "type"})
+IDM = "IDM"  # the controller that keeps a distance to whatever is ahead
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Body:
     centre_x_m: float  # of the box, ahead of the reference point
     centre_y_m: float
     element: Element
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 def entities(reading: Reading, root: Element) -> dict[str, Body]:
@@ -93,7 +99,18 @@ def _body(reading: Reading, element: Element, name: str) -> Body:
                 size = (max(length, SIZE_LIMITS_M[0]), max(width, SIZE_LIMITS_M[0]), min(max(height, 0.1), 10.0))
         if middle is not None:
             centre = (inner.number(middle, "x", 0.0), inner.number(middle, "y", 0.0))
-    return Body(name, kind.category, size, centre[0], centre[1], found)
+    return Body(name, kind.category, size, centre[0], centre[1], found, properties(inner, found))
+
+
+def properties(reading: Reading, element: Element) -> dict[str, str]:
+    """What the <Properties> of an element say; those whose names mean something here count as read."""
+    group = child(element, "Properties")
+    if group is None:
+        return {}
+    told = {str(one.get("name", "")): one for one in children(group, "Property")}
+    if not told or KNOWN & set(told):
+        reading.use(group)
+    return {name: reading.text(one, "value", "") if name in KNOWN else str(one.get("value", "")) for name, one in told.items()}
 
 
 def _kind(reading: Reading, element: Element) -> BodyKind:
@@ -112,10 +129,8 @@ def ego_of(bodies: dict[str, Body]) -> str:
     for name, body in bodies.items():
         if str(body.element.get("role", "")).lower() == "ego":
             return name
-        group = child(body.element, "Properties")
-        for one in [] if group is None else children(group, "Property"):
-            if one.get("name") == "type" and one.get("value") in ("ego", "ego_vehicle"):
-                return name
+        if body.properties.get("type") in ("ego", "ego_vehicle"):
+            return name
     for name in bodies:
         if name.lower().startswith(("ego", "hero")):
             return name

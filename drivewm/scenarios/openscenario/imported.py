@@ -155,7 +155,7 @@ def _scene(scenario: ImportedScenario, rehearsed: Rehearsed, values: dict[str, V
         ego_accel_mps2=zero,
         ego_curvature_1pm=np.array((bend + np.pi) % (2 * np.pi) - np.pi),
         agents=_agents(others, rng),
-        signal=np.zeros(0, np.int8),
+        signal=np.array([signal.state_at(0.0) for signal in road.signals], np.int8).reshape(-1),
     )
     return Scene(
         id=f"{scenario.id}:{draw}",
@@ -184,7 +184,9 @@ def _road(route: Array, others: list[Mover], rehearsed: Rehearsed) -> RoadMap:
     for mover in others:
         reach = min(mover.start[0] + _fastest_mps(mover) * rehearsed.horizon_s, mover.start[0] + 3000.0)
         ways.append(point_at_s(mover.path_xy, np.arange(mover.start[0], reach + 1.0, 20.0))[:, :2])
-    return road_map(rehearsed.stage.network, np.concatenate(ways), REACH_M)
+    near = np.concatenate(ways)
+    close = [one for one in rehearsed.signals if np.hypot(*(near - one.xy_yaw_world[:2]).T).min() <= REACH_M]
+    return replace(road_map(rehearsed.stage.network, near, REACH_M), signals=tuple(close))
 
 
 def _fastest_mps(mover: Mover) -> float:
@@ -208,6 +210,12 @@ def _agents(others: list[Mover], rng: np.random.Generator) -> Agents:
     )
 
 
+def _metres(path_xy: Array, points: int) -> Array:
+    """The first ``points`` vertices of a path whose vertices are 1 m apart, straight on beyond its end."""
+    more = np.arange(1, max(points - len(path_xy), 0) + 1)[:, None] * (path_xy[-1] - path_xy[-2])
+    return np.vstack([path_xy, path_xy[-1] + more])[:points]
+
+
 def _scripts(others: list[Mover], horizon_s: float) -> ActorScripts:
     if not others:
         return ActorScripts.empty()
@@ -218,12 +226,12 @@ def _scripts(others: list[Mover], horizon_s: float) -> ActorScripts:
     column = np.array([[[float(x) for x in step] for step in row] for row in table])
     speed = np.array([mover.start[2] for mover in others], np.float64)
     return ActorScripts(
-        path_xy=np.stack([point_at_s(mover.path_xy, np.arange(points, dtype=np.float64))[:, :2] for mover in others]),
+        path_xy=np.stack([_metres(mover.path_xy, points) for mover in others]),
         start_s_m=np.array([mover.start[0] + mover.centre_x_m for mover in others], np.float64),
         start_offset_m=np.array([mover.start[1] for mover in others], np.float64),
         start_speed_mps=speed,
-        desired_speed_mps=speed,
-        reactive=np.zeros(len(others), bool),
+        desired_speed_mps=np.array([m.start[2] if m.desired_mps is None else m.desired_mps for m in others], np.float64),
+        reactive=np.array([mover.reactive for mover in others], bool),
         trigger_kind=column[..., 0].astype(np.int8),
         trigger_value=column[..., 1],
         manoeuvre_kind=column[..., 2].astype(np.int8),

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from drivewm.scenarios.openscenario.causes import Cause, rehearsed_gap
 from drivewm.scenarios.openscenario.conditions import apart_m
-from drivewm.scenarios.openscenario.movers import JUMP_MPS2, Mover, Planned, gap_m
+from drivewm.scenarios.openscenario.movers import JUMP_MPS2, Mover, Planned
 from drivewm.scenarios.openscenario.positions import position
 from drivewm.scenarios.openscenario.reading import Reading, Unsupported
 from drivewm.scenarios.openscenario.stage import Stage
 from drivewm.scenarios.xml import Element, child, children, tag
 
 Done = Callable[[Stage], bool]
-Start = Callable[[Stage, Mover, bool], Done]  # the last one: whether what fired it watches the ego
+Start = Callable[[Stage, Mover, Cause], Done]
 COMFORT_MPS2 = 2.0
 
 
@@ -27,12 +28,6 @@ class Impossible(Exception):
 
 def at_once(stage: Stage) -> bool:
     return True
-
-
-def ego_gap_m(stage: Stage, mover: Mover, watches: bool) -> float | None:
-    """The distance at which a step fires, if it is to fire by distance."""
-    ego = stage.movers[stage.ego]
-    return gap_m(mover, ego) if watches and mover is not ego and ego.present else None
 
 
 def speed_done(mover: Mover) -> Done:
@@ -70,7 +65,7 @@ def _speed(reading: Reading, element: Element) -> Start:
     if reading.truth(goal, "continuous", False):
         reading.note(goal, "the speed of the other is taken once, not followed")
 
-    def start(stage: Stage, mover: Mover, watches: bool) -> Done:
+    def start(stage: Stage, mover: Mover, cause: Cause) -> Done:
         target = number
         if other is not None:
             base = stage.mover(reading, goal, other).speed_mps
@@ -83,7 +78,7 @@ def _speed(reading: Reading, element: Element) -> Start:
         if mover.is_ego and stage.t_s > 0:
             reading.note(element, "the policy drives the ego; only the rehearsal follows this")
         rate = JUMP_MPS2 if shape == "step" else change_rate(dimension, value, mover.speed_mps, target)
-        mover.aim(stage.t_s, target, rate, ego_gap_m(stage, mover, watches))
+        mover.aim(stage.t_s, target, rate, cause.waits(stage, mover))
         return _held(stage, mover, dimension, value) if shape == "step" and value > 0 else speed_done(mover)
 
     return start
@@ -103,12 +98,12 @@ def _profile(reading: Reading, element: Element) -> Start:
         reading.fail(element, "has no SpeedProfileEntry")
     other = reading.text(element, "entityRef") if element.get("entityRef") is not None else None
 
-    def start(stage: Stage, mover: Mover, watches: bool) -> Done:
+    def start(stage: Stage, mover: Mover, cause: Cause) -> Done:
         base = stage.mover(reading, element, other).speed_mps if other is not None else 0.0
         at, before = stage.t_s, mover.speed_mps
         for speed, time in entries:
             rate = abs(base + speed - before) / time if time > 1e-6 else COMFORT_MPS2
-            mover.plan.append(Planned(at, base + speed, max(rate, 1e-3), watches and at == stage.t_s))
+            mover.plan.append(Planned(at, base + speed, max(rate, 1e-3), cause.watches_ego and at == stage.t_s))
             at += time if time > 1e-6 else abs(base + speed - before) / COMFORT_MPS2
             before = base + speed
         return lambda later: later.t_s >= at - 1e-9
@@ -127,7 +122,7 @@ def _distance(reading: Reading, element: Element) -> Start:
     if continuous:
         reading.note(element, "the distance is reached once; from then on the speed of the other is kept")
 
-    def start(stage: Stage, mover: Mover, watches: bool) -> Done:
+    def start(stage: Stage, mover: Mover, cause: Cause) -> Done:
         leader = stage.mover(reading, element, other)
         gap = wanted * mover.speed_mps if by_time else wanted
         if free:
@@ -139,11 +134,12 @@ def _distance(reading: Reading, element: Element) -> Start:
         shift = (gap if ahead else -gap) - now
         if limits is None and not mover.steps and mover.travelled_m <= mover.speed_mps * (stage.t_s + stage.dt_s):
             mover.s_m += shift
+            mover.stands_at = None
             mover.start = (mover.start[0] + shift, *mover.start[1:])
             return at_once
         closing = math.copysign(min(math.sqrt(abs(shift) * max(accel, 0.1)), 8.0), shift)
         time = abs(shift) / max(abs(closing), 0.1)
-        mover.aim(stage.t_s, leader.speed_mps + closing, max(accel, 0.1), ego_gap_m(stage, mover, watches))
+        mover.aim(stage.t_s, leader.speed_mps + closing, max(accel, 0.1), cause.waits(stage, mover))
         mover.plan.append(Planned(stage.t_s + time, leader.speed_mps, max(accel, 0.1), False))
         return lambda later: later.t_s >= stage.t_s or apart_m(mover, leader, "longitudinal", "entity", free) <= wanted
 
@@ -158,7 +154,7 @@ def synchronize(reading: Reading, element: Element) -> Start:
     final, kind, steady_m, steady_s = _final_speed(reading, element)
     reading.use_all(element)
 
-    def start(stage: Stage, mover: Mover, watches: bool) -> Done:
+    def start(stage: Stage, mover: Mover, cause: Cause) -> Done:
         lead = stage.mover(reading, element, master)
         lead_way, way = lead.along_m(where_master(stage)[:2]), mover.along_m(where(stage)[:2])
         if lead_way <= 0 or way <= 0 or lead.speed_mps < 0.1:
@@ -176,7 +172,7 @@ def synchronize(reading: Reading, element: Element) -> Start:
 def _meet(stage: Stage, mover: Mover, target: tuple[float, float], speed: float | None, hold_m: float) -> None:
     """Plans the way (m) in the time (s) of ``target`` so that its last ``hold_m`` are driven at ``speed``."""
     way, time = target
-    gap = ego_gap_m(stage, mover, True)
+    gap = rehearsed_gap(stage, mover, True)
     if speed is None or speed <= 0.05:
         mover.aim(stage.t_s, way / time, COMFORT_MPS2, gap)
         return

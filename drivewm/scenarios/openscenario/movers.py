@@ -13,6 +13,15 @@ from drivewm.scenarios.placement import ScriptStep
 
 JUMP_MPS2 = 1e3  # rate of a speed that is there at once
 FASTEST_MPS = 100.0
+NEARLY = 0.05  # m or s; what is measured from a reference point wanders so much from what is measured from the middle
+
+
+@dataclass(frozen=True)
+class Waits:
+    """What a step of a script waits for."""
+
+    kind: TriggerKind
+    value: float
 
 
 @dataclass
@@ -40,14 +49,19 @@ class Mover:
     fastest_mps: float = 0.0
     placed: bool = False
     present: bool = True
+    begun: bool = False  # the scene runs; before, speeds are there at once
     aim_mps: float | None = None  # of the speed change that goes on
     rate_mps2: float = JUMP_MPS2
     slide: tuple[float, float, float, float] | None = None  # offset from, to, begin and duration of the slide that goes on
     steps: list[ScriptStep] = field(default_factory=list)
     plan: list[Planned] = field(default_factory=list)
     nearest_m: float = np.inf  # distance to the ego since the last step fired
+    soonest_s: float = np.inf  # the same for the time to a collision with it
     stood_s: float = 0.0
+    stands_at: Array | None = None  # the pose [3] at which the file puts its reference point, until something leads it elsewhere
     free_route: bool = True  # follows lanes, not a trajectory
+    reactive: bool = False  # keeps a distance to whatever is ahead
+    desired_mps: float | None = None  # of one that does, where it is not the first speed
     start: tuple[float, float, float] = (0.0, 0.0, 0.0)  # s, offset and speed when the scene begins
     last_step_s: float = -1.0
 
@@ -95,7 +109,14 @@ class Mover:
 
     def follow(self, path_xy: Array, s_m: float, offset_m: float) -> None:
         """Stand on another path."""
-        self.path_xy, self.s_m, self.offset_m, self.slide = path_xy, s_m, offset_m, None
+        self.path_xy, self.s_m, self.offset_m, self.slide, self.stands_at = path_xy, s_m, offset_m, None, None
+
+    def stay(self) -> None:
+        """Stand exactly where the file says, whatever the lanes below do, if it never moves."""
+        if self.stands_at is not None and self.travelled_m == 0 and not self.steps and not self.reactive:
+            x, y, yaw = self.stands_at
+            self.follow(np.array([[x, y], [x + np.cos(yaw), y + np.sin(yaw)]]), 0.0, 0.0)
+            self.start = (0.0, 0.0, 0.0)
 
     def splice(self, path_xy: Array) -> None:
         """Go on along another path from here; what lies behind stays as it was."""
@@ -114,34 +135,36 @@ class Mover:
         rest = point_at_s(rest, first + np.arange(0.0, max(float(polyline_s_m(rest)[-1]) - first, 2.0), 1.0))[:, :2]
         self.path_xy = np.vstack([behind, rest])
 
-    def emit(self, t_s: float, kind: ManoeuvreKind, value: float, rate: float, gap_m: float | None) -> None:
-        """Adds a step to the script: by distance to the ego where ``gap_m`` is given and was never as small, else by time."""
+    def emit(self, t_s: float, kind: ManoeuvreKind, value: float, rate: float, waits: Waits | None) -> None:
+        """Adds a step to the script: by what it waits for where that was not so before, else by time."""
         if self.is_ego or len(self.steps) >= 500:
             return
-        if gap_m is not None and gap_m < self.nearest_m - 1e-3 and t_s > 0.15:
-            self.steps.append((TriggerKind.DISTANCE, float(gap_m), kind, float(value), float(rate)))
+        before = {TriggerKind.DISTANCE: self.nearest_m, TriggerKind.TTC: self.soonest_s}
+        if waits is not None and waits.value < before.get(waits.kind, np.inf) + NEARLY:
+            self.steps.append((waits.kind, float(waits.value), kind, float(value), float(rate)))
         else:
             self.steps.append((TriggerKind.TIME, float(t_s), kind, float(value), float(rate)))
-        self.nearest_m, self.last_step_s = np.inf, t_s
+        self.nearest_m, self.soonest_s, self.last_step_s = np.inf, np.inf, t_s
 
-    def aim(self, t_s: float, speed_mps: float, rate_mps2: float, gap_m: float | None) -> None:
+    def aim(self, t_s: float, speed_mps: float, rate_mps2: float, waits: Waits | None) -> None:
         """Begin a speed change."""
         speed_mps = float(np.clip(speed_mps, 0.0, FASTEST_MPS))
         rate = float(np.clip(rate_mps2, 1e-3, JUMP_MPS2))
-        if t_s <= 0.0:
+        if not self.begun:
             self.speed_mps, self.aim_mps = speed_mps, None
             return
         self.aim_mps, self.rate_mps2 = speed_mps, rate
-        self.emit(t_s, ManoeuvreKind.SPEED, speed_mps, rate, gap_m)
+        self.emit(t_s, ManoeuvreKind.SPEED, speed_mps, rate, waits)
 
-    def slide_to(self, t_s: float, offset_m: float, within_s: float, gap_m: float | None) -> None:
+    def slide_to(self, t_s: float, offset_m: float, within_s: float, waits: Waits | None) -> None:
         """Begin to move to another offset."""
         within = float(np.clip(within_s, 0.1, 60.0))
-        if t_s <= 0.0 and within <= 0.1:
+        self.stands_at = None
+        if not self.begun and within <= 0.1:
             self.offset_m = offset_m
             return
         self.slide = (self.offset_m, offset_m, t_s, within)
-        self.emit(t_s, ManoeuvreKind.OFFSET, offset_m, within, gap_m)
+        self.emit(t_s, ManoeuvreKind.OFFSET, offset_m, within, waits)
 
     def advance(self, t_s: float, dt_s: float) -> None:
         """To ``t_s + dt_s``."""
@@ -172,6 +195,14 @@ class Mover:
 def gap_m(a: Mover, b: Mover) -> float:
     """Distance between the middles of two boxes."""
     return float(np.hypot(*(a.centre[:2] - b.centre[:2])))
+
+
+def time_to_collision_s(a: Mover, b: Mover, a_xy: Array, b_xy: Array) -> float:
+    """Distance of the points [2] of two movers through the speed at which they approach; infinite where they do not."""
+    delta = b_xy - a_xy
+    distance = float(np.hypot(*delta))
+    closing = float((a.velocity - b.velocity) @ delta) / max(distance, 1e-9)
+    return distance / closing if closing > 0 else np.inf
 
 
 def turned_rad(a: float, b: float) -> float:

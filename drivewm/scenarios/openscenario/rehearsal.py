@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from drivewm.datatypes import Conditions
+from drivewm.datatypes import Conditions, Signal, TriggerKind
 from drivewm.scenarios.openscenario.actions import private_action
-from drivewm.scenarios.openscenario.entities import Body, ego_of, entities, selections
+from drivewm.scenarios.openscenario.causes import Cause, rehearsed_gap
+from drivewm.scenarios.openscenario.entities import SPEED_LIMIT, Body, ego_of, entities, selections
 from drivewm.scenarios.openscenario.environment import conditions_of
-from drivewm.scenarios.openscenario.longitudinal import Start, ego_gap_m
-from drivewm.scenarios.openscenario.movers import Mover, gap_m
+from drivewm.scenarios.openscenario.longitudinal import Start
+from drivewm.scenarios.openscenario.movers import FASTEST_MPS, Mover, gap_m, time_to_collision_s
 from drivewm.scenarios.openscenario.reading import Reading, Unsupported
+from drivewm.scenarios.openscenario.signals import signals
 from drivewm.scenarios.openscenario.stage import Stage, is_mirrored, network_of
 from drivewm.scenarios.openscenario.storyboard import Board, Weather, board, global_action
 from drivewm.scenarios.xml import Element, child, children, tag
@@ -36,6 +38,7 @@ class Rehearsed:
     conditions: Conditions
     changes: list[tuple[float, Conditions]] = field(default_factory=list)
     speed_limit_mps: float = 50 / 3.6
+    signals: tuple[Signal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def rehearse(reading: Reading, root: Element) -> Rehearsed:
     stage = Stage(network, movers, ego, selections(reading, root), is_mirrored(root), dt_s=DT_S)
     stage.parameters = dict(reading.values)
     _variables(reading, root, stage)
-    out = Rehearsed(stage, LONGEST_S, Conditions())
+    out = Rehearsed(stage, LONGEST_S, Conditions(), signals=signals(reading, root, network))
 
     def weather(now: Stage, inner: Reading, element: Element) -> None:
         current = out.changes[-1][1] if out.changes else out.conditions
@@ -79,15 +82,21 @@ def rehearse(reading: Reading, root: Element) -> Rehearsed:
     if not scripted:
         movers[ego].aim_mps, movers[ego].rate_mps2 = min(out.speed_limit_mps, 50 / 3.6), ASSUMED_ACCEL_MPS2
     for mover in movers.values():
-        mover.start = (mover.s_m, mover.offset_m, mover.speed_mps)
+        mover.start, mover.begun = (mover.s_m, mover.offset_m, mover.speed_mps), True
     out.horizon_s = _play(stage, stories)
     if scripted and movers[ego].fastest_mps > SLOWEST_MPS:
         # The meetings of the file are meant for this speed; at the limit of the road the ego would miss them.
         out.speed_limit_mps = movers[ego].fastest_mps
+    told = bodies[ego].properties.get(SPEED_LIMIT)
+    if told is not None:
+        out.speed_limit_mps = _told_mps(reading, bodies[ego], told)
+    stories.promise(stage)
     for event in stories.events():
         if event.times == 0:
             event.reading.note(event.element, "never begins while the ego keeps to its own script")
     for mover in movers.values():
+        if not mover.is_ego:
+            mover.stay()
         if not mover.placed:
             mover.present = False
             reading.note(mover.body.element, "has no position and stays away")
@@ -107,7 +116,7 @@ def _openings(reading: Reading, root: Element, stage: Stage, weather: Weather) -
     for one in [] if actions is None else reading.children(actions):
         if tag(one) == "GlobalAction":
             try:
-                global_action(reading, one, weather)(stage, stage.movers[stage.ego], False)
+                global_action(reading, one, weather)(stage, stage.movers[stage.ego], Cause())
             except Unsupported as problem:
                 reading.note(problem.element, problem.why)
         elif tag(one) == "Private":
@@ -140,7 +149,7 @@ def _open(stage: Stage, openings: list[_Opening]) -> None:
         ready = [o for o in waiting if not any((name, o.kind) in names for name in o.needs if name != o.mover.name)]
         first = [o for o in (ready or waiting) if ORDER.get(o.kind, 3) == min(ORDER.get(p.kind, 3) for p in (ready or waiting))]
         for one in first:
-            one.start(stage, one.mover, False)
+            one.start(stage, one.mover, Cause())
         waiting = [o for o in waiting if o not in first]
 
 
@@ -150,6 +159,13 @@ def _check_ego(reading: Reading, root: Element, stage: Stage, body: Body) -> Non
         reading.fail(body.element, f"the ego {stage.ego!r} has no position", "give it a TeleportAction in Init")
     if not np.isfinite(ego.pose).all() or np.abs(ego.pose[:2]).max() > 1e7:
         reading.fail(body.element, "the ego stands beyond all roads")
+
+
+def _told_mps(reading: Reading, body: Body, told: str) -> float:
+    try:
+        return float(np.clip(float(told), SLOWEST_MPS, FASTEST_MPS))
+    except ValueError:
+        reading.fail(body.element, f"{SPEED_LIMIT} is {told[:40]!r}, not a number")
 
 
 def _limit_mps(stage: Stage) -> float:
@@ -173,16 +189,21 @@ def _play(stage: Stage, stories: Board) -> float:
         for mover in stage.movers.values():
             for planned in [p for p in mover.plan if p.at_s <= stage.t_s + 1e-9]:
                 mover.plan.remove(planned)
-                mover.aim(stage.t_s, planned.speed_mps, planned.rate_mps2, ego_gap_m(stage, mover, planned.watches_ego))
+                mover.aim(stage.t_s, planned.speed_mps, planned.rate_mps2, rehearsed_gap(stage, mover, planned.watches_ego))
         if sum(len(m.steps) for m in stage.movers.values()) > before:
             last = stage.t_s
         if stories.stop is not None and stories.stop.groups and stories.stop.fires(stage):
+            alone = stories.stop.cause(None).reacts
+            if alone is not None and alone.kind is TriggerKind.TIME:
+                return stage.t_s  # the file itself says how long it is meant to go on
             return float(np.clip(round(stage.t_s) + AFTER_S, SHORTEST_S, LONGEST_S))
         moving = [mover for mover in stage.movers.values() if mover.present and mover.placed]
         for mover in moving:
             if mover is not ego:
                 gap = gap_m(mover, ego)
                 mover.nearest_m = min(mover.nearest_m, gap)
+                soon = time_to_collision_s(mover, ego, mover.centre[:2], ego.centre[:2])
+                mover.soonest_s = min(mover.soonest_s, soon)
                 nearest = min(nearest, (round(gap, 2), stage.t_s))
         for mover in moving:
             mover.advance(stage.t_s, stage.dt_s)

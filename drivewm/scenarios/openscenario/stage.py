@@ -10,7 +10,7 @@ import numpy as np
 
 from drivewm.datatypes import Array
 from drivewm.errors import InputError
-from drivewm.geometry import polyline_s_m
+from drivewm.geometry import point_at_s, polyline_s_m
 from drivewm.scenarios.opendrive.network import Network, Node
 from drivewm.scenarios.opendrive.planview import PlanElement
 from drivewm.scenarios.opendrive.reading import LaneSection, Road, RoadFile, RoadLane, read_roads
@@ -93,6 +93,11 @@ class Stage:
             return path_xy
         way = self.network.way(node, found.s_m, length_m)
         return np.vstack([path_xy, way[int(min(6.0, polyline_s_m(way)[-1] - 2)) :]])
+
+
+def every_metre(xy: Array) -> Array:
+    """The polyline [P, 2] with vertices 1 m apart, at least 2 m of it."""
+    return point_at_s(xy, np.arange(0.0, max(float(polyline_s_m(xy)[-1]), 2.0) + 1e-9))[:, :2]
 
 
 def network_of(reading: Reading, root: Element) -> Network:

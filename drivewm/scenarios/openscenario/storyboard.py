@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from drivewm.scenarios.openscenario.actions import private_action, teleport
+from drivewm.scenarios.openscenario.causes import Cause
 from drivewm.scenarios.openscenario.conditions import Trigger, trigger
 from drivewm.scenarios.openscenario.expressions import ExpressionError, as_number
 from drivewm.scenarios.openscenario.longitudinal import Done, Start, at_once
@@ -33,10 +34,24 @@ class Event:
     reading: Reading
     trigger: Trigger | None
     steps: list[Step]
+    cause: Cause
     overrides: bool
     most: int
     times: int = 0
     state: str = "standby"
+
+    def promised(self, stage: Stage, actors: list[str]) -> bool:
+        """Writes the steps of an event that never began into the scripts of its actors, if it is possible for all of them."""
+        movers = [stage.mover(self.reading, self.element, name) for one in actors for name in stage.members(one)]
+        movers = [mover for mover in movers if mover.present and not mover.is_ego]
+        never = Cause(never=self.cause.reacts)
+        if not movers or not all(step.private for step in self.steps) or any(never.waits(stage, m) is None for m in movers):
+            return False
+        for step in self.steps:
+            for mover in movers:
+                step.start(stage, mover, never)
+        self.times = 1
+        return True
 
 
 @dataclass
@@ -65,6 +80,20 @@ class Board:
 
     def events(self) -> list[Event]:
         return [event for act in self.acts for group in act.groups for _, events in group.manoeuvres for event in events]
+
+    def promise(self, stage: Stage) -> None:
+        """Adds what was never come to, but waits for something that the state engine sees by itself, to the scripts.
+
+        A step waits for the one before it, so nothing is added behind an event that stays away.
+        """
+        for group in (group for act in self.acts if act.state == "running" for group in act.groups):
+            for _, events in group.manoeuvres:
+                kept = True
+                for event in events:
+                    if event.times or not kept:
+                        kept = kept and event.times > 0
+                        continue
+                    kept = event.promised(stage, group.actors)
 
     def look(self, stage: Stage) -> None:
         """Advances all states at the present instant."""
@@ -107,12 +136,11 @@ def _event(stage: Stage, act: Act, group: Group, events: list[Event], event: Eve
             for other in events:
                 if other is not event and other.state == "running":
                     other.state = "complete"
-        watches = event.trigger.watches_ego if event.trigger is not None else False
         event.state, event.times = "running", event.times + 1
         for step in event.steps:
             names = [one for name in group.actors for one in stage.members(name)] if step.private else [stage.ego]
             movers = [stage.mover(event.reading, event.element, name) for name in names]
-            step.going = [step.start(stage, mover, watches) for mover in movers if mover.present]
+            step.going = [step.start(stage, mover, event.cause) for mover in movers if mover.present]
             stage.states["action", step.name] = "running"
     stage.states["event", event.name] = event.state
 
@@ -152,19 +180,23 @@ def _compiled(reading: Reading, element: Element, ego: str, weather: Weather) ->
         if entry is None:
             continue
         inner, manoeuvre = entry
-        events = [_event_of(inner, event, ego, weather) for event in inner.children(manoeuvre, "Event")]
+        events: list[Event] = []
+        for event in inner.children(manoeuvre, "Event"):
+            events.append(_event_of(inner, event, ego, weather, events[-1].name if events else None))
         found.append((inner.text(manoeuvre, "name", ""), events))
     return Group(reading.text(element, "name", ""), actors, found)
 
 
-def _event_of(reading: Reading, element: Element, ego: str, weather: Weather) -> Event:
+def _event_of(reading: Reading, element: Element, ego: str, weather: Weather, before: str | None) -> Event:
+    begins = trigger(reading, child(element, "StartTrigger"), ego)
     steps = [_step(reading, one, weather) for one in reading.children(element, "Action")]
     return Event(
         name=reading.text(element, "name", ""),
         element=element,
         reading=reading,
-        trigger=trigger(reading, child(element, "StartTrigger"), ego),
+        trigger=begins,
         steps=steps,
+        cause=Cause() if begins is None else begins.cause(before),
         overrides=reading.text(element, "priority", "override") in ("overwrite", "override"),
         most=min(max(reading.whole(element, "maximumExecutionCount", 1), 1), 100),
     )
@@ -179,7 +211,7 @@ def _step(reading: Reading, element: Element, weather: Weather) -> Step:
         return Step(name, False, global_action(reading, inner, weather))
     except Unsupported as problem:
         reading.note(problem.element, problem.why)
-        return Step(name, False, lambda stage, mover, watches: at_once)
+        return Step(name, False, lambda stage, mover, cause: at_once)
 
 
 def global_action(reading: Reading, element: Element, weather: Weather) -> Start:
@@ -194,7 +226,7 @@ def global_action(reading: Reading, element: Element, weather: Weather) -> Start
 
 
 def _weather_change(reading: Reading, element: Element, weather: Weather) -> Start:
-    def start(stage: Stage, _: object, watches: bool) -> Done:
+    def start(stage: Stage, _: object, cause: Cause) -> Done:
         weather(stage, reading, element)
         return at_once
 
@@ -205,7 +237,7 @@ def _entity_action(reading: Reading, element: Element) -> Start:
     name, what = reading.text(element, "entityRef"), reading.one_of(element, "AddEntityAction", "DeleteEntityAction")
     add = teleport(reading, what) if tag(what) == "AddEntityAction" else None
 
-    def start(stage: Stage, _: object, watches: bool) -> Done:
+    def start(stage: Stage, _: object, cause: Cause) -> Done:
         mover = stage.mover(reading, element, name)
         if add is None:
             if stage.t_s > 0:
@@ -215,7 +247,7 @@ def _entity_action(reading: Reading, element: Element) -> Start:
         elif not mover.placed:
             if stage.t_s > 0:
                 reading.note(element, "nobody can appear in a scene; it stands there from the start")
-            add(stage, mover, False)
+            add(stage, mover, Cause())
             mover.start = (mover.s_m, mover.offset_m, 0.0)
             mover.present = True
         return at_once
@@ -229,7 +261,7 @@ def _assignment(reading: Reading, element: Element, parameter: bool) -> Start:
     change = reading.one_of(reading.need(inner, "Rule")) if tag(inner) == "ModifyAction" else inner
     value, adds = reading.value(change, "value"), tag(change) == "AddValue"
 
-    def start(stage: Stage, _: object, watches: bool) -> Done:
+    def start(stage: Stage, _: object, cause: Cause) -> Done:
         table = stage.parameters if parameter else stage.variables
         if change is inner:
             table[name] = value
