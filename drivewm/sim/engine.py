@@ -111,7 +111,8 @@ class Engine:
         if self._looks.any():
             ends = np.stack([traffic.offset_m, traffic.offset_to_m], -1)
             band = np.stack([ends.min(-1), ends.max(-1)], -1)
-            allowed = leader_accel(self.paths, self._looks & agents.valid, traffic.s_m, band, self._obstacles(world, ego_centre))
+            looks, gap_s = self._looks & agents.valid, None if self._replay is None else self._replay.time_gap_s
+            allowed = leader_accel(self.paths, looks, traffic.s_m, band, self._obstacles(world, ego_centre), gap_s)
             accel = np.minimum(accel, np.minimum(allowed, self._signal_accel(world, traffic)))
         traffic = rules.advance(traffic, accel, dt_s)
         return traffic if self._replay is None else self._replay.applied(traffic, world.t_s + dt_s, dt_s)

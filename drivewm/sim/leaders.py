@@ -63,11 +63,13 @@ def interaction_accel(speed_mps: Array, gap_m: Array, leader_mps: Array, keep_m:
     return np.asarray(np.maximum(accel, -IDM.hardest_mps2))
 
 
-def leader_accel(paths: PathTable, who: Array, s_m: Array, band_m: Array, obstacles: Obstacles) -> Array:
+def leader_accel(
+    paths: PathTable, who: Array, s_m: Array, band_m: Array, obstacles: Obstacles, time_gap_s: Array | None = None
+) -> Array:
     """Acceleration [B, N] that the most restrictive obstacle on the own path allows; `FREE_MPS2` where there is none.
 
     ``who`` bool [B, N] marks agents that look; ``s_m`` [B, N] where they are; ``band_m`` [B, N, 2] the lowest and highest left
-    offset that they hold or are moving to.
+    offset that they hold or are moving to; ``time_gap_s`` [B, N] what they keep, if not what `CarFollowing` says.
     """
     batch, count = s_m.shape
     xy_yaw = obstacles.xy_yaw
@@ -93,7 +95,9 @@ def leader_accel(paths: PathTable, who: Array, s_m: Array, band_m: Array, obstac
     reach = obstacles.half_width_m[b, i] + np.abs(sin) * half_length + np.abs(cos) * half_width + IDM.side_margin_m
     low, high = band_m[b, i, 0], band_m[b, i, 1]
     on_path = (s > own_s) & (offset > low - reach) & (offset < high + reach)
-    accel = interaction_accel(obstacles.speed_mps[b, i], gap, obstacles.speed_mps[b, j] * cos)
+    speed = obstacles.speed_mps[b, i]
+    keep_m = None if time_gap_s is None else IDM.gap_m + speed * time_gap_s[b, i]
+    accel = interaction_accel(speed, gap, obstacles.speed_mps[b, j] * cos, keep_m)
     allowed[b, i, j] = np.where(on_path, accel, FREE_MPS2)
     return np.asarray(allowed.min(-1))
 

@@ -8,7 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from drivewm.datatypes import Array, Scene
+from drivewm.sim.leaders import IDM
 from drivewm.sim.traffic import Traffic
+
+TIME_GAP_S = 0.6  # people follow closer than `CarFollowing` has it; with 1.4 s recorded columns come apart
+RATE_MPS2 = 4.0  # how hard those who left their log change to the speed that they had in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,13 @@ class Replay:
     speed_mps: Array  # [B, N, T]
     until_s: Array  # [B, N], -1 for agents without a log
     stays: Array  # bool [B, N], whether the agent is there when its log ends, or has none
+    ends_s: Array  # [B], last instant of each scene's own log
     dt_s: float
+
+    @property
+    def time_gap_s(self) -> Array:
+        """What agents [B, N] keep behind others: those of a log follow it, and yield only where it would get dangerous."""
+        return np.where(self.until_s >= 0, TIME_GAP_S, IDM.time_gap_s)
 
     @classmethod
     def of(cls, scenes: Sequence[Scene], agents: int) -> Replay | None:
@@ -27,15 +37,20 @@ class Replay:
         instants = max(scene.log_s_m.shape[1] for scene in scenes)
         if instants == 0:
             return None
-        s_m, until_s = np.full((len(scenes), agents, instants), np.nan), np.full((len(scenes), agents), -1.0)
+        shape, dt_s = (len(scenes), agents, instants), scenes[0].dt_s
+        s_m, speed, until_s = np.full(shape, np.nan), np.zeros(shape), np.full(shape[:2], -1.0)
+        ends_s = np.zeros(len(scenes))
         for b, scene in enumerate(scenes):
             rows, own = scene.log_s_m.shape
-            s_m[b, :rows, :own], until_s[b, :rows] = scene.log_s_m, scene.log_until_s
-            s_m[b, :rows, own:] = scene.log_s_m[:, -1:] if own else np.nan
-        dt_s = scenes[0].dt_s
+            if own:
+                held = np.minimum(
+                    np.arange(instants), own - 1
+                )  # a shorter log is held, so that a batch is its scenes side by side
+                s_m[b, :rows], speed[b, :rows] = scene.log_s_m[:, held], _speed(scene.log_s_m, dt_s)[:, held]
+                until_s[b, :rows], ends_s[b] = scene.log_until_s, (own - 1) * dt_s
         last = np.clip(np.round(until_s / dt_s).astype(int), 0, instants - 1)
         seen_last = np.isfinite(np.take_along_axis(s_m, last[..., None], -1)[..., 0])
-        return cls(s_m, _speed(s_m, dt_s), until_s, seen_last | (until_s < 0), dt_s)
+        return cls(s_m, speed, until_s, seen_last | (until_s < 0), ends_s, dt_s)
 
     def present(self, t_s: Array) -> Array:
         """Which agents [B, N] are there at times [B]."""
@@ -48,8 +63,8 @@ class Replay:
         Who has left its log goes on wishing the speed it had there: it waits where it waited, at a light that no map knows.
         """
         s_m, speed = self._at(self.s_m, t_s), self._at(self.speed_mps, t_s)
-        seen = np.isfinite(s_m) & (self.until_s >= 0)
-        on = self._on(t_s) & seen
+        seen = np.isfinite(s_m) & (self.until_s >= 0) & (t_s <= self.ends_s + 1e-6)[:, None]
+        on = self._on(t_s) & np.isfinite(s_m)
         accel = (speed - traffic.speed_mps) / dt_s if dt_s > 0 else np.zeros_like(speed)
         return replace(
             traffic,
@@ -57,6 +72,7 @@ class Replay:
             speed_mps=np.where(on, speed, traffic.speed_mps),
             accel_mps2=np.where(on, accel, traffic.accel_mps2),
             wish_mps=np.where(seen, np.maximum(speed, 0.0), traffic.wish_mps),
+            speed_rate_mps2=np.where(seen, RATE_MPS2, traffic.speed_rate_mps2),
         )
 
     def _on(self, t_s: Array) -> Array:
@@ -75,7 +91,7 @@ class Replay:
 def _speed(s_m: Array, dt_s: float) -> Array:
     """Central differences; one-sided where an agent appears or vanishes, 0 where it is seen once."""
     step = np.diff(s_m, axis=-1) / dt_s
-    blank = np.full((*s_m.shape[:2], 1), np.nan)
+    blank = np.full((*s_m.shape[:-1], 1), np.nan)
     before, after = np.concatenate([blank, step], -1), np.concatenate([step, blank], -1)
     mean = np.where(
         np.isfinite(before) & np.isfinite(after), 0.5 * (before + after), np.where(np.isfinite(before), before, after)

@@ -1,6 +1,7 @@
 """Real recorded drives through the engine: everybody comes, drives and goes as recorded."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,11 @@ import pytest
 from drivewm.data.recorded.reading import read_recording
 from drivewm.data.recorded.recording import Recording
 from drivewm.data.recorded.scene import recorded_scene
+from drivewm.data.recorded.writing import write_recorded
 from drivewm.datatypes import Action, Agents
 from drivewm.geometry import wrap_angle_rad
+from drivewm.scenarios.language import load_scenario
+from drivewm.scenarios.sampling import draw_scene
 from drivewm.sim.engine import Engine
 
 SAMPLES = Path(os.environ.get("DRIVEWM_SAMPLES", Path(__file__).parents[3] / "shared" / "data")) / "real"
@@ -55,3 +59,23 @@ def test_a_scene_of_our_own_data_is_replayed(small_set: Path) -> None:
     played, truth = replayed(read_recording(small_set))
     assert np.array_equal(played.valid, truth.valid) and truth.valid.any()
     assert np.quantile(away_m(played, truth)[truth.valid], 0.95) < 0.3
+
+
+@needs_samples
+@pytest.mark.parametrize("name", ["USA_Lanker-1_1_T-1", "USA_US101-3_3_T-1", "DEU_A9-3_1_T-1"])
+def test_columns_that_react_stay_together_while_nothing_forces_them_apart(name: str, tmp_path: Path) -> None:
+    """Behind an ego that keeps its lane and speed, the median vehicle is within a metre of where it was recorded at the end."""
+    recording = read_recording(COMMONROAD / f"{name}.xml")
+    file = write_recorded(recording, tmp_path, reactive_after_s=2.0).scenario
+    file.write_text(file.read_text().replace('"[0.9 .. 1.1]"', "1").replace('"[-0.5 .. 0.5] s"', "0 s"))
+    scene = draw_scene(load_scenario(file), 0, 0)
+    engine = Engine([scene])
+    state, idle = engine.start(), Action(np.zeros(1), np.zeros(1))
+    for step in range(scene.steps):
+        state = engine.step(state, idle)
+        pose, speed = recording.ego_xy_yaw_world[step + 1], recording.ego_speed_mps[step + 1]
+        ego = {"ego_xy_yaw_world": pose[None], "ego_speed_mps": np.array([speed])}
+        state = replace(state, world=replace(state.world, **ego))
+    played, truth = state.world.agents[0], recording.agents[scene.steps, scene.start.agents.track_id - 1]
+    reacting = scene.scripts.reactive & truth.valid & played.valid
+    assert reacting.sum() >= 7 and np.median(away_m(played, truth)[reacting]) < 1.0

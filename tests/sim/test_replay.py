@@ -89,3 +89,30 @@ def test_who_reacts_still_waits_where_the_recording_waited() -> None:
     one = logged(scene([Actor(30.0, 0.0, reactive=True, desired_mps=8.0)], ego_x_m=5.0), s_m, until_s=1.0)
     x = np.array([state.world.agents.xy_yaw_world[0, 0, 0] for state in drive(Engine([one]), 100)])
     assert np.abs(x[:50] - 30.0).max() < 0.1 and x[-1] > 36.0
+
+
+def test_logs_of_unlike_length_share_a_batch() -> None:
+    """Each moves as alone, to its end and, as forecasts need it, beyond."""
+    short = logged(
+        scene([Actor(30.0, 8.0), Actor(90.0, 8.0, reactive=True)]), 30.0 + np.array([[0.0], [60.0]]) + 0.8 * np.arange(31)
+    )
+    short = replace(short, log_until_s=np.array([3.0, 1.0]))
+    long = logged(scene([Actor(30.0, 8.0)]), 30.0 + 0.8 * np.arange(INSTANTS))
+    alone, together = drive(Engine([short]), 60), drive(Engine([short, long]), 60)
+    for one, both in zip(alone, together, strict=True):
+        for name in ("xy_yaw_world", "speed_mps", "accel_mps2", "valid"):
+            assert np.array_equal(getattr(one.world.agents, name)[0], getattr(both.world.agents, name)[0])
+
+
+@pytest.mark.parametrize("speed_mps", [8.0, 25.0])
+@pytest.mark.parametrize("brakes_mps2", [4.0, 8.0])
+def test_who_followed_closely_still_stops_behind_an_ego_that_brakes(speed_mps: float, brakes_mps2: float) -> None:
+    """Recorded 0.6 s and 2 m behind the ego; it reacts from 1 s on, the ego brakes from 2 s on."""
+    x_m = 60.0 - 0.656 - 2.0 - 2.0 - 0.6 * speed_mps
+    follower = scene([Actor(x_m, speed_mps, reactive=True)], speed_mps=speed_mps, ego_x_m=60.0)
+    engine = Engine([logged(follower, x_m + speed_mps * 0.1 * np.arange(INSTANTS), until_s=1.0)])
+    state, gap_m = engine.start(), []
+    for i in range(100):
+        state = engine.step(state, Action(np.array([-brakes_mps2 if i >= 20 else 0.0]), np.zeros(1)))
+        gap_m.append(state.world.ego_xy_yaw_world[0, 0] - 0.656 - state.world.agents.xy_yaw_world[0, 0, 0] - 2.0)
+    assert min(gap_m) > 1.0 and max(gap_m[:20]) < 2.2 + 0.6 * speed_mps
