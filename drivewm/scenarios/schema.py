@@ -359,7 +359,7 @@ class RecordedActor(Part):
 
     late: Lateness = Field(0.0, description="how much later it does everything; negative is earlier")
     gone: bool = Field(False, description="leave it out")
-    reactive_after: Time | None = Field(None, description="from then on it keeps its distance instead of the recording")
+    reactive_after: Time | None = Field(None, description="from then on it yields where it must, and else goes on as recorded")
 
 
 class RecordedDocument(Part):
@@ -375,7 +375,7 @@ class RecordedDocument(Part):
     vary: Vary = Field(default_factory=dict)
     where: tuple[Sentence, ...] = Field((), description="what must hold between parameters: $late > -1 s")
     score: tuple[Sentence, ...] = Field((), description="what the drive must keep to besides the rules: $min_gap > 1 m")
-    reactive_after: Time | None = Field(None, description="from then on all vehicles that move keep their distance")
+    reactive_after: Time | None = Field(None, description="from then on vehicles yield where they must, and else go on as recorded")
     world: Surroundings | None = Field(None, description="else as recorded; bystanders are those of the recording")
     ego: RecordedEgo = RecordedEgo()
     actors: dict[str, RecordedActor] = Field(default_factory=dict, description="track_12: what is different about track 12")

@@ -64,7 +64,7 @@ def _document(recording: Recording, scene: Scene, log: str, reactive_after_s: fl
     ]
     lines += ['  late: "[-0.5 .. 0.5] s"'] if moving else []
     lines += (
-        [f"reactive_after: {reactive_after_s:g} s  # then vehicles keep their distance"] if reactive_after_s is not None else []
+        [f"reactive_after: {reactive_after_s:g} s  # then vehicles yield where they must"] if reactive_after_s is not None else []
     )
     lines += ["ego: {speed_factor: $speed}"]
     lines += ["actors:", f"  {moving[0].name}: {{late: $late}}"] if moving else []
