@@ -375,7 +375,7 @@ class RecordedDocument(Part):
     vary: Vary = Field(default_factory=dict)
     where: tuple[Sentence, ...] = Field((), description="what must hold between parameters: $late > -1 s")
     score: tuple[Sentence, ...] = Field((), description="what the drive must keep to besides the rules: $min_gap > 1 m")
-    reactive_after: Time | None = Field(None, description="from then on vehicles yield where they must, and else go on as recorded")
+    reactive_after: Time | None = Field(None, description="from then on vehicles yield where they must, else go on as recorded")
     world: Surroundings | None = Field(None, description="else as recorded; bystanders are those of the recording")
     ego: RecordedEgo = RecordedEgo()
     actors: dict[str, RecordedActor] = Field(default_factory=dict, description="track_12: what is different about track 12")
