@@ -62,7 +62,9 @@ def score(
     scenarios: Annotated[
         list[str] | None, typer.Argument(help="Scenarios by name, file or folder, instead of a suite.", show_default=False)
     ] = None,
-    suite: Annotated[str, typer.Option("--suite", "-s", help="A name (see `drivewm info`) or a .yaml file.")] = "smoke",
+    suite: Annotated[
+        str | None, typer.Option("--suite", "-s", help="A name (see `drivewm info`) or a .yaml file; smoke if not said.")
+    ] = None,
     draws: Annotated[int, typer.Option("--draws", "-n", help="With scenarios: scenes to draw from each.", min=1)] = 10,
     world: World = "raster",
     films: Annotated[bool, typer.Option(help="Keep a film of each drive.")] = False,
@@ -74,11 +76,14 @@ def score(
 ) -> None:
     """Drive a suite or scenarios: score and pass rate with intervals, void drives beside them. Resumes; repeats nothing."""
     from drivewm.config import runs_root
+    from drivewm.errors import InputError
     from drivewm.evaluation.score import ScoreOptions, score_suite
     from drivewm.evaluation.suite import load_suite, suite_of
     from drivewm.evaluation.summary import table
 
-    chosen = suite_of(scenario_files(scenarios), draws) if scenarios else load_suite(suite)
+    if scenarios and suite:
+        raise InputError("scenarios and --suite are given", hint="leave one of them out")
+    chosen = suite_of(scenario_files(scenarios), draws) if scenarios else load_suite(suite or "smoke")
     folder = out or runs_root() / f"score-{chosen.name}-{_word(policy)}-{_word(world)}"
     options = ScoreOptions(seed, workers, batch, films)
     with progress("driving", as_json) as report:

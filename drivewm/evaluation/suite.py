@@ -60,10 +60,11 @@ class Suite:
 
 def suite_of(files: Sequence[Path], draws: int = 1) -> Suite:
     """A suite made of scenario files alone; a single one gives it its name."""
+    files = tuple(dict.fromkeys(files))
     opened = [open_scenario(file) for file in files]
     name = opened[0].name if len(opened) == 1 else "scenarios"
     sha8 = hashlib.sha256(json.dumps([*(one.id for one in opened), draws]).encode()).hexdigest()[:8]
-    return Suite(name, opened[0].about if len(opened) == 1 else f"{len(opened)} scenarios", sha8, tuple(files), draws, (0,))
+    return Suite(name, opened[0].about if len(opened) == 1 else f"{len(opened)} scenarios", sha8, files, draws, (0,))
 
 
 def suite_names() -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from drivewm.scenarios.quantities import ACCELERATION, LENGTH, SPEED, TIME, Dimension, Quantity, Value, evaluate
+from drivewm.scenarios.quantities import ACCELERATION, LENGTH, SPEED, TIME, Dimension, Quantity, QuantityError, Value, evaluate
 
 MEASURES: dict[str, tuple[Dimension, str]] = {
     "min_gap": (LENGTH, "the smallest distance between the bodies of the ego and anybody else"),
@@ -38,9 +38,19 @@ def with_values(demand: str, parameters: Mapping[str, Value]) -> str:
 
 
 def broken(demands: tuple[str, ...], measured: Mapping[str, float]) -> tuple[str, ...]:
-    """The demands that a drive with these measures (SI; infinite where there was nobody) does not keep."""
+    """The demands that a drive with these measures (SI; infinite where there was nobody) does not keep.
+
+    One that cannot be calculated for this drive, such as a share of a speed that is zero, is not kept.
+    """
     known = {name: Quantity(min(measured[name], 1e9), dimension) for name, (dimension, _) in MEASURES.items()}
-    return tuple(text for text in demands if evaluate(text, known) is not True)
+    return tuple(text for text in demands if not _kept(text, known))
+
+
+def _kept(demand: str, known: Mapping[str, Value]) -> bool:
+    try:
+        return evaluate(demand, known) is True
+    except QuantityError:
+        return False
 
 
 def example_values() -> dict[str, Value]:

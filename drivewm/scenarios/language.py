@@ -229,6 +229,9 @@ def _comparisons(
             raise source.error(error.reason, (key, index), error.hint) from None
         if not isinstance(value, bool):
             raise source.error(f"{text!r} is {kind_of(value)}, not a comparison", (key, index), "for example $gap > 10 m")
+        if key == "score" and not set(references(text)) & set(MEASURES):
+            measures = ", ".join(f"${name}" for name in MEASURES)
+            raise source.error(f"{text!r} says nothing about the drive", (key, index), f"measured are {measures}")
     return tuple(texts)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from drivewm.datatypes import EGO_SHAPE, ActorScripts, AgentClass, Agents, Array, Scene
 from drivewm.errors import InputError, did_you_mean
-from drivewm.geometry import box_corners_xy, boxes_overlap, point_at_s
+from drivewm.geometry import box_corners_xy, boxes_overlap, first_metres, point_at_s
 from drivewm.scenarios.conditions import recorded_conditions
 from drivewm.scenarios.quantities import TIME, Quantity
 from drivewm.scenarios.recorded_faults import recorded_faults
@@ -18,6 +18,7 @@ from drivewm.scenarios.stage import Misplaced
 from drivewm.store import file_hash, load_record
 
 VEHICLES = (AgentClass.CAR, AgentClass.TRUCK, AgentClass.BUS, AgentClass.MOTORCYCLE, AgentClass.BICYCLE)
+LOOK_AHEAD_M = 120.0  # route beyond what is driven
 MOVES_MPS = 0.5  # who never is faster stands, and goes on standing
 
 
@@ -77,7 +78,7 @@ def varied(log: Log, document: RecordedDocument, source: Source) -> Scene:
         scene,
         start=replace(scene.start, ego_speed_mps=np.array(float(ego_speed)), agents=scene.start.agents[stays]),
         scripts=_rows(replace(scene.scripts, reactive=reactive), stays),
-        speed_limit_mps=max(scene.speed_limit_mps, float(ego_speed)),
+        route_xy=first_metres(scene.route_xy, max(len(scene.route_xy), int(float(ego_speed) * horizon + LOOK_AHEAD_M))),
         horizon_s=float(horizon),
         conditions=conditions,
         condition_changes=changes,
@@ -139,11 +140,14 @@ def _at_start(scene: Scene) -> Agents:
 
 
 def _refuse_overlap(scene: Scene, moved: set[str]) -> None:
-    """Raises `Misplaced` when somebody of those who were moved in time stands in the ego at the start."""
+    """Raises `Misplaced` when somebody of those who were moved in time starts inside the ego or somebody else."""
     agents, there = scene.start.agents, np.isfinite(scene.log_s_m[:, :1]).any(1)
     ego = EGO_SHAPE.centre_xy_yaw(scene.start.ego_xy_yaw_world)
     own = box_corners_xy(ego, np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m]))
-    touched = there & boxes_overlap(box_corners_xy(agents.xy_yaw_world, agents.size_lwh_m[:, :2]), own)
-    for track in agents.track_id[touched]:
-        if (name := f"track_{track}") in moved:
-            raise Misplaced(f"{name} would start inside the ego", ("actors", name))
+    boxes = box_corners_xy(agents.xy_yaw_world, agents.size_lwh_m[:, :2])
+    for row, track in enumerate(agents.track_id):
+        name, others = f"track_{track}", there & (agents.track_id != track)
+        if name in moved and there[row]:
+            for who, bodies in (("the ego", own[None]), ("somebody else", boxes[others])):
+                if boxes_overlap(boxes[row], bodies).any():
+                    raise Misplaced(f"{name} would start inside {who}", ("actors", name))

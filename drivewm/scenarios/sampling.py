@@ -34,7 +34,7 @@ from drivewm.scenarios.demands import with_values
 from drivewm.scenarios.distributions import Choice, Distribution
 from drivewm.scenarios.language import Scenario, draw_parameters, first_broken, resolve, resolve_recorded
 from drivewm.scenarios.placement import Row, rows_of
-from drivewm.scenarios.quantities import Quantity, Value
+from drivewm.scenarios.quantities import MAX_TEXT, Quantity, Value
 from drivewm.scenarios.recorded import varied
 from drivewm.scenarios.stage import Misplaced, Stage, set_stage
 
@@ -143,8 +143,16 @@ def _drawn(scenario: Scenario, values: Mapping[str, Value]) -> dict[str, Any]:
     """What a scene remembers of its draw."""
     return {
         "parameters": {name: value.value if isinstance(value, Quantity) else str(value) for name, value in values.items()},
-        "demands": tuple(with_values(text, values) for text in scenario.demands),
+        "demands": tuple(_with_values(scenario, index, values) for index in range(len(scenario.demands))),
     }
+
+
+def _with_values(scenario: Scenario, index: int, values: Mapping[str, Value]) -> str:
+    demand = with_values(scenario.demands[index], values)
+    if len(demand) > MAX_TEXT:
+        reason = f"with its values this demand has {len(demand)} characters, {MAX_TEXT} are allowed"
+        raise scenario.source.error(reason, ("score", index), "write it as two")
+    return demand
 
 
 def _refusal(scenario: Scenario, values: Mapping[str, Value], rng: np.random.Generator, name: str) -> str | None:

@@ -65,7 +65,9 @@ class Replay:
         s_m, speed = self._at(self.s_m, t_s), self._at(self.speed_mps, t_s)
         seen = np.isfinite(s_m) & (self.until_s >= 0) & (t_s <= self.ends_s + 1e-6)[:, None]
         on = self._on(t_s) & np.isfinite(s_m)
-        accel = (speed - traffic.speed_mps) / dt_s if dt_s > 0 else np.zeros_like(speed)
+        # Who was not seen a moment ago has no speed from which to tell how it accelerates.
+        known = np.isfinite(self._at(self.s_m, np.maximum(t_s - dt_s, 0.0)))
+        accel = np.where(known, (speed - traffic.speed_mps) / dt_s, 0.0) if dt_s > 0 else np.zeros_like(speed)
         return replace(
             traffic,
             s_m=np.where(on, s_m, traffic.s_m),

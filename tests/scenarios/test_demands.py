@@ -57,6 +57,12 @@ def test_braking_is_measured_as_a_positive_deceleration() -> None:
     assert judged.measures["hardest_braking_mps2"] == pytest.approx(3.0, abs=0.05) and judged.gates["demands"] == 0.0
 
 
+def test_a_demand_that_cannot_be_calculated_is_not_kept() -> None:
+    """A share of the impact speed of a drive without an impact."""
+    judged = score(drive(replace(scene(speed_mps=10.0), demands=("1 m / $impact_speed < 1 s",)), 0.0), reference_progress_m=100.0)
+    assert judged.gates["demands"] == 0.0
+
+
 def test_nobody_near_keeps_every_distance() -> None:
     demands = ("$min_gap > 5 m", "$min_ttc > 2 s", "$impact_speed == 0 m/s")
     assert score(drive(replace(scene(speed_mps=10.0), demands=demands), 0.0), reference_progress_m=100.0).gates["demands"] == 1.0
@@ -68,6 +74,7 @@ def test_nobody_near_keeps_every_distance() -> None:
         ("$min_gap > 0.5 s * $speed", "$min_gap > 0.5 s", "compares a length with a time"),
         ("$end_speed < 1 km/h", "$final_speed < 1 km/h", "$final_speed is not defined"),
         ("$end_speed < 1 km/h", "$end_speed", "not a comparison"),
+        ("$end_speed < 1 km/h", "1 m < 2 m", "says nothing about the drive"),
         ('speed: "[36', 'min_gap: 3 m\n  speed: "[36', "measured in every drive"),
     ],
 )

@@ -158,7 +158,9 @@ def test_nobody_is_moved_into_the_ego(tmp_path: Path) -> None:
     assert late.max() < 2.9 and nearest.min() > 4.2
     assert "track_1 would start inside the ego" in rejections(load_scenario(file), 100).reasons
     with pytest.raises(InputError, match=r"actors\.track_1: cannot be placed: track_1 would start inside the ego"):
-        draw_scene(load_scenario(written(tmp_path, ('  late: "[-0.5 .. 0.5] s"\n', ""), ("{late: $late}", "{late: 3 s}"))), 0, 0)
+        draw_scene(
+            load_scenario(written(tmp_path / "late", ('  late: "[-0.5 .. 0.5] s"\n', ""), ("{late: $late}", "{late: 3 s}"))), 0, 0
+        )
 
 
 def test_a_recorded_scene_can_be_asked_what_a_driver_prevents(tmp_path: Path) -> None:
@@ -168,6 +170,12 @@ def test_a_recorded_scene_can_be_asked_what_a_driver_prevents(tmp_path: Path) ->
     file.write_text(file.read_text().replace("preventable(r157)", "not preventable(r157)"))
     found = rejections(load_scenario(file), 3)
     assert found.accepted == 0 and found.reasons == {"not preventable(r157)": 3}
+
+
+def test_what_an_author_wrote_is_never_written_over(tmp_path: Path) -> None:
+    written(tmp_path)
+    with pytest.raises(InputError, match=r"morning\.yaml: already exists"):
+        written(tmp_path)
 
 
 def test_another_log_is_another_scenario(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import numpy as np
 from drivewm.data.recorded.recording import Recording
 from drivewm.data.recorded.scene import FAMILY, recorded_scene
 from drivewm.datatypes import EGO_SHAPE, AgentClass, Array, Scene
+from drivewm.errors import InputError
 from drivewm.geometry import ego_from_world, point_at_s
 from drivewm.store import save_record, write_text
 
 MOST_LISTED = 12
 NEAR_M = 40.0
+SLOWEST_MPS = 0.5  # an ego that starts more slowly has no speed to vary
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ def write_recorded(recording: Recording, out: str | Path, reactive_after_s: floa
     scene, left_out = recorded_scene(recording)
     folder = Path(out)
     stored, scenario = folder / f"{recording.name}.scene.safetensors", folder / f"{recording.name}.yaml"
+    if scenario.exists():
+        raise InputError("already exists", file=scenario, hint="what you wrote there stays; choose another --out")
     save_record(stored, scene)
     write_text(scenario, _document(recording, scene, stored.name, reactive_after_s))
     return Written(scenario, stored, len(scene.start.agents.valid), left_out)
@@ -57,16 +62,17 @@ def _document(recording: Recording, scene: Scene, log: str, reactive_after_s: fl
     moving = [one for one in seen if one.moves and one.closest_m < NEAR_M]
     lines = [
         f"name: {FAMILY}.{recording.name}",
-        f"about: A recorded drive ({recording.source}).",
+        f"about: {json.dumps(f'A recorded drive ({recording.source}).')}",
         f"log: {log}",
-        "vary:",
-        '  speed: "[0.9 .. 1.1]"  # of the ego, times what was recorded',
     ]
-    lines += ['  late: "[-0.5 .. 0.5] s"'] if moving else []
+    drives = float(scene.start.ego_speed_mps) > SLOWEST_MPS
+    varied = ['  speed: "[0.9 .. 1.1]"  # of the ego at the start, times what was recorded'] if drives else []
+    varied += ['  late: "[-0.5 .. 0.5] s"'] if moving else []
+    lines += ["vary:", *varied] if varied else []
     lines += (
         [f"reactive_after: {reactive_after_s:g} s  # then vehicles yield where they must"] if reactive_after_s is not None else []
     )
-    lines += ["ego: {speed_factor: $speed}"]
+    lines += ["ego: {speed_factor: $speed}"] if drives else []
     lines += ["actors:", f"  {moving[0].name}: {{late: $late}}"] if moving else []
     lines += [f"end: {{after: {scene.horizon_s:g} s}}", "", "# Who comes near the recorded ego:"]
     lines += [f"#   {one.line}" for one in seen[:MOST_LISTED]]
