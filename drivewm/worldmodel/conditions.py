@@ -45,10 +45,19 @@ class FrameConditions(Records):
 
 
 def frame_conditions(
-    road: RoadMap, state: WorldState, previous: WorldState | None, conditions: Conditions, rig: CameraRig
+    road: RoadMap,
+    state: WorldState,
+    previous: WorldState | None,
+    conditions: Conditions,
+    rig: CameraRig,
+    exposure_s: Array | None = None,
 ) -> FrameConditions:
-    """Conditions of one frame (no leading axes). ``previous`` is the state one camera period earlier, None at a start."""
-    picture = layout(road, state, rig)
+    """Conditions of one frame (no leading axes). ``previous`` is the state one camera period earlier, None at a start.
+
+    Cameras that do not expose together come with ``exposure_s`` [V], after the time of ``state``, and in ``rig`` where they were
+    then.
+    """
+    picture = layout(road, state, rig, exposure_s)
     pose = state.ego_xy_yaw_world
     step, dt_s = np.zeros(3), 1.0 / rig.rate_hz
     if previous is not None:
