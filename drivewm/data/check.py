@@ -8,21 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from drivewm.data.devkit import find_version
-from drivewm.data.links import Tables, dangling, read_table
+from drivewm.data.faults import Tables, dangling, read_table, wrong_values
 from drivewm.data.reader import read_image
 from drivewm.data.tables import TABLES
 from drivewm.errors import InputError
 
 LISTED_PER_KIND = 50  # more problems of one kind are only counted
-
-_NUMBERS = {
-    "ego_pose": {"translation": 3, "rotation": 4},
-    "calibrated_sensor": {"translation": 3, "rotation": 4},
-    "sample_annotation": {"translation": 3, "size": 3, "rotation": 4},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +82,9 @@ def check_folder(
         prefix = "" if part == root else f"{part.name}/"
         tables = _tables(part / name, f"{prefix}{name}", found)
         counts.update({table: len(rows) for table, rows in tables.items()})
-        for table, token, reason in dangling(tables):
-            found.add("dangling token", f"{prefix}{name}/{table}.json", f"token {token}", reason)
-        _numbers(tables, f"{prefix}{name}", found)
+        for kind, faults in (("value", wrong_values(tables)), ("dangling token", dangling(tables))):
+            for table, token, reason in faults:
+                found.add(kind, f"{prefix}{name}/{table}.json", f"token {token}", reason)
         _extras(part, tables, found)
         rows = _images_by_scene(part, prefix, tables, found)
         counts["images"] += len(rows)
@@ -122,27 +114,6 @@ def _tables(folder: Path, shown: str, found: _Findings) -> Tables:
             else:
                 out[table][row["token"]] = row
     return out
-
-
-def _numbers(tables: Tables, shown: str, found: _Findings) -> None:
-    for table, names in _NUMBERS.items():
-        for token, row in tables[table].items():
-            for name, count in names.items():
-                try:
-                    values = np.asarray(row.get(name), np.float64)
-                except (TypeError, ValueError):
-                    values = np.zeros(0)
-                reason = ""
-                if values.shape != (count,):
-                    reason = f"{name} needs {count} numbers"
-                elif not np.isfinite(values).all():
-                    reason = f"{name} is not finite: {values.tolist()}"
-                elif name == "rotation" and abs(float(np.linalg.norm(values)) - 1.0) > 1e-2:
-                    reason = f"rotation is no unit quaternion: {values.tolist()}"
-                elif name == "size" and values.min() <= 0:
-                    reason = f"size must be positive: {values.tolist()}"
-                if reason:
-                    found.add("number", f"{shown}/{table}.json", f"token {token}", reason)
 
 
 def _extras(root: Path, tables: Tables, found: _Findings) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from drivewm.data.links import first_dangling, read_table
+from drivewm.data.faults import first_fault
 from drivewm.data.tables import TABLES
 from drivewm.errors import InputError
 
@@ -35,22 +34,16 @@ def open_devkit(root: Path, version: str) -> Any:
 
     try:
         return NuScenes(version=version, dataroot=str(root), verbose=False)
-    except json.JSONDecodeError as error:
-        for table in TABLES:
-            read_table(folder, table)  # names the file and the line
-        raise InputError(f"a table is not JSON: {error}", file=folder) from error
-    except (KeyError, TypeError, IndexError) as error:
-        if found := first_dangling(folder):
-            raise found from error
-        reason = f"tables do not fit together, the devkit fails at {error}"
-        raise InputError(reason, file=folder, hint="run `drivewm data check`") from error
     except AssertionError as error:
         raise InputError(str(error), file=folder) from error
+    except Exception as error:  # the devkit raises whatever a wrong record makes it stumble over
+        raise first_fault(folder) from error
 
 
 def linked(nusc: Any, table: str, token: str, row: dict[str, Any]) -> dict[str, Any]:
     """The record that ``row`` points at; raises InputError naming the token when there is none."""
     try:
         return nusc.get(table, token)
-    except KeyError as error:
-        raise InputError(f"{token!r} is not in table {table}", file=nusc.table_root, place=f"token {row['token']}") from error
+    except (KeyError, TypeError) as error:
+        reason = f"{token!r:.60} is not in table {table}"
+        raise InputError(reason, file=nusc.table_root, place=f"token {row['token']}") from error

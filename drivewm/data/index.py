@@ -13,6 +13,7 @@ from drivewm.data.assemble import RECORD
 from drivewm.data.canbus import yaw_from_quaternion
 from drivewm.data.categories import ATTRIBUTES, CLASS_OF, VISIBILITY
 from drivewm.data.devkit import linked, open_devkit
+from drivewm.data.faults import first_fault
 from drivewm.datatypes import AgentClass, Array, CameraRig
 from drivewm.errors import InputError
 from drivewm.store import read_json
@@ -86,8 +87,23 @@ def index_root(root: Path, version: str, *, sweeps: bool = True) -> list[SceneIn
     Without ``sweeps`` only key frames are frames.
     """
     nusc = open_devkit(root, version)
-    record = root / version / RECORD
-    exact = read_json(record)["scenes"] if record.is_file() else {}
+    try:
+        return _scenes(nusc, _own_record(root / version / RECORD), sweeps)
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
+        raise first_fault(root / version) from error
+
+
+def _own_record(file: Path) -> dict[str, Any]:
+    """Our own record of a synthetic data set by scene name; empty for one that others made."""
+    if not file.is_file():
+        return {}
+    known = read_json(file)
+    if not isinstance(known, dict) or not isinstance(known.get("scenes"), dict):
+        raise InputError("is no record of a data set made here", file=file)
+    return dict(known["scenes"])
+
+
+def _scenes(nusc: Any, exact: dict[str, Any], sweeps: bool) -> list[SceneIndex]:
     by_scene: dict[str, dict[str, Rows]] = defaultdict(lambda: defaultdict(list))
     for row in nusc.sample_data:
         if row["sensor_modality"] == "camera" and (sweeps or row["is_key_frame"]):
@@ -96,6 +112,9 @@ def index_root(root: Path, version: str, *, sweeps: bool = True) -> list[SceneIn
 
 
 def _scene(nusc: Any, scene: dict[str, Any], cameras: dict[str, Rows], exact: Any) -> SceneIndex:
+    location = linked(nusc, "log", scene["log_token"], scene)["location"]
+    if not all(isinstance(text, str) for text in (scene["name"], scene["description"], location)):
+        raise TypeError("a text is none")
     names = _camera_names(nusc)
     if missing := [name for name in names if not cameras.get(name)]:
         raise InputError(f"has no images of {', '.join(missing)}", file=nusc.table_root, place=f"scene {scene['name']}")
@@ -110,7 +129,7 @@ def _scene(nusc: Any, scene: dict[str, Any], cameras: dict[str, Rows], exact: An
         token=scene["token"],
         name=scene["name"],
         description=scene["description"],
-        location=linked(nusc, "log", scene["log_token"], scene)["location"],
+        location=location,
         rig=replace(rig, rate_hz=round(1.0 / step_s, 1)),
         reference=reference,
         files=[[row["filename"] for row in frame] for frame in frames],

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from drivewm.data.assemble import SPLIT_PREFIX
+from drivewm.data.assemble import RECORD, SPLIT_PREFIX
 from drivewm.data.categories import conditions_from_words
 from drivewm.data.devkit import find_version, open_devkit
 from drivewm.data.index import SceneIndex, index_root
@@ -208,7 +208,7 @@ class NuScenesFolder:
             agents=agents,
             signal=np.stack(lamps, -1) if lamps else np.zeros((len(t_s), 0), np.int8),
         )
-        self._open[index.token] = _Scene(index, states, road, _conditions(index, t_s))
+        self._open[index.token] = _Scene(index, states, road, self._conditions(root, index, t_s))
         if len(self._open) > _KEPT_SCENES:
             self._open.popitem(last=False)
         return self._open[index.token]
@@ -230,6 +230,18 @@ class NuScenesFolder:
         if not len(arrays["utime"]) or not all(np.isfinite(values).all() for values in arrays.values()):
             raise InputError("message is empty or not finite", file=files["pose"])
         return arrays
+
+    def _conditions(self, root: Path, index: SceneIndex, t_s: Array) -> tuple[Conditions, ...]:
+        """Weather and light of every frame: as we recorded them, else as the description says."""
+        if index.exact is None:
+            return (conditions_from_words(index.description),) * len(t_s)
+        try:
+            rows = [(float(row["from_s"]), _conditions_from_json(row)) for row in index.exact["conditions"]]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            file = root / self._roots[root] / RECORD
+            raise InputError(f"conditions are not as we write them: {error}", file=file, place=f"scene {index.name}") from error
+        starts = np.array([from_s for from_s, _ in rows])
+        return tuple(rows[int(np.searchsorted(starts, t + 1e-6, side="right")) - 1][1] for t in t_s)
 
     @staticmethod
     def _images(root: Path, index: SceneIndex, rows: Array, size_px: tuple[int, int]) -> Array:
@@ -259,12 +271,5 @@ def read_image(path: Path, place: str | None = None) -> Array:
     return np.asarray(image)
 
 
-def _conditions(index: SceneIndex, t_s: Array) -> tuple[Conditions, ...]:
-    if index.exact is None:
-        return (conditions_from_words(index.description),) * len(t_s)
-    course = [
-        Conditions(Weather(row["weather"]), Light(row["light"]), row["sun_azimuth_rad"], tuple(row["lost_cameras"]))
-        for row in index.exact["conditions"]
-    ]
-    starts = np.array([row["from_s"] for row in index.exact["conditions"]])
-    return tuple(course[int(np.searchsorted(starts, t + 1e-6, side="right")) - 1] for t in t_s)
+def _conditions_from_json(row: dict[str, Any]) -> Conditions:
+    return Conditions(Weather(row["weather"]), Light(row["light"]), float(row["sun_azimuth_rad"]), tuple(row["lost_cameras"]))
