@@ -113,7 +113,8 @@ def _scenes(nusc: Any, exact: dict[str, Any], sweeps: bool) -> list[SceneIndex]:
 
 def _scene(nusc: Any, scene: dict[str, Any], cameras: dict[str, Rows], exact: Any) -> SceneIndex:
     location = linked(nusc, "log", scene["log_token"], scene)["location"]
-    if not all(isinstance(text, str) for text in (scene["name"], scene["description"], location)):
+    files = (row["filename"] for rows in cameras.values() for row in rows)
+    if not all(isinstance(text, str) for text in (scene["name"], scene["description"], location, *files)):
         raise TypeError("a text is none")
     names = _camera_names(nusc)
     if missing := [name for name in names if not cameras.get(name)]:

@@ -41,7 +41,7 @@ class Place:
             raise InputError(f"is not JSON: {error.msg}", file=self._file, line=error.lineno) from error
         except KeyError as error:
             raise InputError(f"layers do not fit together: {error} is missing", file=self._file) from error
-        except (AssertionError, ValueError, TypeError) as error:
+        except (AssertionError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
             raise InputError(f"is no map expansion: {error}", file=self._file) from error
         except Exception as error:  # the devkit says nothing more specific about an old map
             if type(error) is not Exception:

@@ -225,7 +225,7 @@ class NuScenesFolder:
         try:
             pose, steering = (bus.get_messages(index.name, name, print_warnings=False) for name in files)
             arrays = can_arrays(list(pose), list(steering))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError, AttributeError) as error:
             raise InputError(f"message cannot be read: {error}", file=files["pose"]) from error
         if not len(arrays["utime"]) or not all(np.isfinite(values).all() for values in arrays.values()):
             raise InputError("message is empty or not finite", file=files["pose"])
