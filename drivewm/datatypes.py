@@ -436,6 +436,7 @@ class Clip:
     token: str  # scene token and first frame
     exposure_s: Array  # float64 [T, V], when each camera exposed, after the time of its frame
     frame_from_exposure: Array  # float64 [T, V, 4, 4], the car at that exposure seen from the car at the frame, tilt included
+    unknown: frozenset[str] = frozenset()  # "map", "agents": what the source does not tell, so that its absence means nothing
     provenance: Provenance | None = None
 
     def rig_at(self, frame: int) -> CameraRig:

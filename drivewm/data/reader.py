@@ -152,6 +152,7 @@ class NuScenesFolder:
             token=f"{index.token}:{start_frame}",
             exposure_s=(index.exposure_us[rows] - index.time_us[rows, None]) * 1e-6,
             frame_from_exposure=index.frame_from_exposure(rows),
+            unknown=_unknown(index, ready.road),
         )
 
     def _found(self, scene: str) -> tuple[Path, SceneIndex]:
@@ -269,6 +270,12 @@ def read_image(path: Path, place: str | None = None) -> Array:
     if image is None:
         raise InputError("is not an image we can decode", file=path, place=place)
     return np.asarray(image)
+
+
+def _unknown(index: SceneIndex, road: RoadMap) -> frozenset[str]:
+    """What a scene does not tell. A recorded scene without a single box has not been annotated; a simulated one may be empty."""
+    told = {"map": bool(road.drivable or road.lanes), "agents": bool(index.instance_tokens) or index.exact is not None}
+    return frozenset(what for what, is_told in told.items() if not is_told)
 
 
 def _conditions_from_json(row: dict[str, Any]) -> Conditions:

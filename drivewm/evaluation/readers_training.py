@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 
 from drivewm.datatypes import SemanticClass, Weather
+from drivewm.errors import InputError
 from drivewm.evaluation.readers import READ_TABLE, Readers, pixels
-from drivewm.training.cache import FrameCache, Tensors
+from drivewm.training.cache import UNTOLD, FrameCache, Tensors
 from drivewm.training.loop import FitOptions, OnLog, fit
 
 #: rare classes count more, so that a pedestrian of ten pixels is not lost among sky and road
@@ -28,8 +29,12 @@ class _ReadAll(torch.nn.Module):
 
 
 def train_readers(cache: Path, out: Path, options: FitOptions, on_log: OnLog | None = None) -> Readers:
-    """Train on packed clips and save to ``out/readers``. Resumes from ``out``."""
+    """Train on packed clips and save to ``out/readers``. Resumes from ``out``. Raises InputError for unlabelled clips."""
     clips = FrameCache(cache, options.seed)
+    untold = UNTOLD + "layout"
+    for index, file in enumerate(clips.files):
+        if bool(clips.read(index, 0, 1, (untold,))[untold].any()):
+            raise InputError("has no full labels: its source tells no map or no boxes", file=file, hint="readers need both")
     table, class_weight = torch.from_numpy(READ_TABLE), torch.tensor(CLASS_WEIGHT)
     assert len(table) == len(SemanticClass)
 

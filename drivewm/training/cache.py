@@ -28,11 +28,12 @@ from drivewm.worldmodel.precision import inference_autocast
 
 Progress = Callable[[int, int, str], None]  # done, total, what
 Tensors = dict[str, torch.Tensor]
+UNTOLD = "untold_"  # before the name of a group of conditions
 FRAMES, LATENTS = ".frames.safetensors", ".latents.safetensors"
 
 
 def clip_tensors(clip: Clip) -> Tensors:
-    """Images, times and `FrameConditions` of a clip [T, ...]."""
+    """Images, times and `FrameConditions` of a clip [T, ...], and which groups of conditions its source does not tell."""
     rows = []
     for t in range(len(clip.images)):
         previous = clip.states[t - 1] if t else None
@@ -41,6 +42,8 @@ def clip_tensors(clip: Clip) -> Tensors:
     stacked = FrameConditions.stack(rows)
     out = {field.name: torch.from_numpy(np.ascontiguousarray(getattr(stacked, field.name))) for field in fields(stacked)}
     out["images"] = torch.from_numpy(np.ascontiguousarray(clip.images))
+    untold = {"layout": bool(clip.unknown), "boxes": "agents" in clip.unknown, "polylines": "map" in clip.unknown}
+    out |= {UNTOLD + group: torch.full((len(rows),), unknown) for group, unknown in untold.items()}
     out["time_s"] = torch.from_numpy(np.asarray(clip.states.t_s - clip.states.t_s[0], np.float32))
     return out
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from drivewm.training.autoencoder import pixel_weight
-from drivewm.training.cache import FrameCache, Tensors
+from drivewm.training.cache import UNTOLD, FrameCache, Tensors
 from drivewm.training.loop import FitOptions, OnLog, fit
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.flow import FlowOptions, flow_loss
@@ -32,8 +32,9 @@ class DropShares:
     free: float = 0.2  # of the clips lose layout, boxes and polylines together: only past, motion and sky remain
 
 
-def draw_drops(shares: DropShares, batch: int, generator: torch.Generator, device: torch.device) -> dict[str, torch.Tensor]:
-    """Which condition each clip of a batch goes without: group -> bool [B]."""
+def draw_drops(shares: DropShares, told: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Which condition each clip of a batch goes without: group -> bool [B]. What its source does not tell is always left out."""
+    batch, device = len(told["time_s"]), told["time_s"].device
 
     def chance(share: float) -> torch.Tensor:
         return torch.rand(batch, generator=generator, device=device) < share
@@ -42,7 +43,7 @@ def draw_drops(shares: DropShares, batch: int, generator: torch.Generator, devic
         group: chance(getattr(shares, group)) for group in ("layout", "boxes", "polylines", "motion", "weather", "light", "text")
     }
     free = chance(shares.free)
-    return drop | {group: drop[group] | free for group in ("layout", "boxes", "polylines")}
+    return drop | {group: drop[group] | free | told[UNTOLD + group][:, 0] for group in ("layout", "boxes", "polylines")}
 
 
 def train_worldmodel(
@@ -67,8 +68,7 @@ def train_worldmodel(
 
     def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
         clean = batch["latent"].float()
-        device = clean.device
-        drop = draw_drops(shares, len(clean), generator, device)
+        drop = draw_drops(shares, batch, generator)
         weight = torch.nn.functional.avg_pool2d(pixel_weight(batch["label"].flatten(0, 2))[:, None], size.downsampling)
         weight = weight.view(*clean.shape[:3], 1, *clean.shape[-2:])
         weight = weight / weight.mean()

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 from pyquaternion import Quaternion
 
 from drivewm.data.check import check_folder
 from drivewm.data.reader import NuScenesFolder
+from drivewm.data.recorded.reading import read_recording
 from drivewm.datatypes import AgentClass, SemanticClass
 from drivewm.evaluation.geometry import Geometry, flat_corners, measure
 from drivewm.evaluation.overlay import write_overlay
@@ -109,3 +111,11 @@ def test_what_is_absent_is_told_and_the_picture_is_drawn(root: Path, tmp_path: P
     assert report.counts["bad:image"] == 38 * 6 and report.absent == {"can_bus": ("scene-0061",)}
     picture = write_overlay(NuScenesFolder(root), "scene-0061", 0, tmp_path / "picture.png")
     assert picture.stat().st_size > 500_000
+
+
+def test_the_recorded_drive_becomes_a_scenario_on_its_own_streets(root: Path) -> None:
+    drive = read_recording(root)
+    road = shapely.union_all([shapely.Polygon(xy) for xy in drive.road.drivable])
+    assert shapely.contains_xy(road, drive.ego_xy_yaw_world[:, :2]).all()
+    assert len(drive.ego_speed_mps) * drive.dt_s == pytest.approx(19.0, abs=0.6)
+    assert len(drive.agent_names) > 150 and len(drive.road.lanes) > 50
