@@ -23,9 +23,7 @@ from drivewm.evaluation.geometry import Geometry, measure
 from drivewm.evaluation.overlay import write_overlay
 from eval.benchmarks.scene0061 import build
 
-HEAD = (
-    "| data set | frame | cameras | boxes | points as told | seen | best shift (px of 1600) | on the road | level ground (px) |"
-)
+HEAD = "| data set | frame | cameras | boxes | points right | seen | best shift (px of 1600) | on the road | level ground (px) |"
 
 
 def converted(source: Path, kind: str, out: Path) -> Path:
