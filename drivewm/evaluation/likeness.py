@@ -71,14 +71,20 @@ def backbone_network(folder: Path) -> FeatureNetwork:
     if not (folder / "config.json").is_file():
         raise InputError("no vision model here (a config.json and its weights)", file=folder)
     try:
-        # only safetensors, and nothing from the network
-        model: Any = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32).eval()
+        loaded: Any = AutoModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+        model = loaded[0].eval()
         side = getattr(model.config, "image_size", None)
         file = folder / "preprocessor_config.json"
         stated = json.loads(file.read_text()) if file.is_file() else {}
         mean, std = (torch.tensor(stated.get(name, usual)).view(3, 1, 1) for name, usual in _USUAL)
     except Exception as error:  # transformers and safetensors raise many kinds for damaged files
         raise InputError(f"unreadable vision model: {str(error).splitlines()[0]}", file=folder) from None
+
+    # what pools the features for a classifier may be new, nothing looks at it
+    if missing := sorted(key for key in loaded[1]["missing_keys"] if "pooler" not in key):
+        raise InputError(f"unreadable vision model: {len(missing)} weights are missing, such as {missing[0]}", file=folder)
 
     def layers(images: torch.Tensor) -> list[torch.Tensor]:
         x = (images.movedim(-1, 1).float() / 255 - mean) / std

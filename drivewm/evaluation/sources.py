@@ -88,7 +88,7 @@ def _tracks(path: Path) -> list[tuple[Path, ...] | Path]:
         raise InputError("is neither an image nor a video", file=path, hint=" ".join(sorted(IMAGES | VIDEOS)))
     if not path.is_dir():
         raise InputError("does not exist", file=path)
-    roots = [root for root in (path, *sorted(path.glob("part-*"))) if any(root.glob("v1.0*"))]
+    roots = [root for root in (path, *sorted(path.glob("part-*"))) if any(tables.is_dir() for tables in root.glob("v1.0*"))]
     if roots:
         return [track for root in roots for track in _cameras(root)]
     by_folder: dict[Path, list[Path]] = defaultdict(list)
@@ -101,11 +101,11 @@ def _tracks(path: Path) -> list[tuple[Path, ...] | Path]:
 
 
 def _cameras(root: Path) -> list[tuple[Path, ...]]:
-    """The images of a nuScenes root, scene by scene and camera by camera."""
+    """The images of a nuScenes root that are there, scene by scene and camera by camera; sweeps often are not."""
     nusc = open_devkit(root, find_version(root, None))
     by_camera: dict[tuple[str, str], list[tuple[int, Path]]] = defaultdict(list)
     for row in nusc.sample_data:
         if row["sensor_modality"] == "camera":
             scene = nusc.get("sample", row["sample_token"])["scene_token"]
             by_camera[scene, row["channel"]].append((row["timestamp"], root / row["filename"]))
-    return [tuple(file for _, file in sorted(rows)) for rows in by_camera.values()]
+    return [tuple(file for _, file in sorted(rows) if file.is_file()) for rows in by_camera.values()]

@@ -61,7 +61,10 @@ class FrameCodec(torch.nn.Module):
         return raw_decode(self.autoencoder, latent_NCHW)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Images uint8 [..., H, W, 3] to standardised latents [..., C, h, w]."""
+        """Images uint8 [..., H, W, 3] to standardised latents [..., C, h, w]; raises InputError where cells do not fill them."""
+        height, width = images.shape[-3:-1]
+        if height % self.form.cell_px or width % self.form.cell_px:
+            raise InputError(f"pictures of {height}x{width} do not divide into the autoencoder's cells of {self.form.cell_px} px")
         flat = images.reshape(-1, *images.shape[-3:]).movedim(-1, 1)
         latent = self.encode_pixels(flat.to(self.mean_C.dtype) / 127.5 - 1.0)
         latent = (latent - self.mean_C[:, None, None]) / self.std_C[:, None, None]

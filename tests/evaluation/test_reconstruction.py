@@ -84,6 +84,15 @@ def test_a_vision_model_on_disk_gives_features(tmp_path: Path, kind: str) -> Non
     assert network.distance(noisy, noisy) < 1e-9 < network.distance(noisy, flat(128, 64, 96))
 
 
+def test_a_vision_model_without_all_its_weights_is_refused(tmp_path: Path) -> None:
+    small = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1])
+    ResNetModel(small).save_pretrained(tmp_path)
+    small.depths = [1, 2]
+    small.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="weights are missing"):
+        backbone_network(tmp_path)
+
+
 def test_clips_are_spread_evenly_and_stay_within_a_camera(tmp_path: Path) -> None:
     for camera in range(2):
         for frame in range(10):

@@ -145,7 +145,10 @@ def test_a_pipeline_in_the_local_cache_is_found_by_its_name(tmp_path: Path, monk
 def test_a_world_model_refuses_what_does_not_stand_frame_by_frame(folders: dict[str, Path]) -> None:
     with pytest.raises(InputError, match="needs an AutoencoderDC as its autoencoder, this is an AutoencoderKLWan"):
         FrameCodec.load(folders["AutoencoderKLWan"])
-    assert FrameCodec.load(folders["AutoencoderDC"]).std_C[0] == pytest.approx(1 / 0.41407)
+    codec = FrameCodec.load(folders["AutoencoderDC"])
+    assert codec.std_C[0] == pytest.approx(1 / 0.41407)
+    with pytest.raises(InputError, match="pictures of 65x97 do not divide into the autoencoder's cells of 4 px"):
+        codec.encode(clip(1))
 
 
 def _config(**changed: Any) -> Callable[[Path], None]:
@@ -189,6 +192,7 @@ def test_a_damaged_folder_is_one_sentence(tmp_path: Path, damage: Callable[[Path
     assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of the sound autoencoder, in torch
 def test_what_takes_no_pictures_and_a_wrong_name_are_one_sentence(tmp_path: Path) -> None:
     sound = {"encoder_hidden_size": 8, "downsampling_ratios": [2], "channel_multiples": [1], "decoder_channels": 8}
     made("AutoencoderOobleck", sound).save_pretrained(tmp_path)
