@@ -367,6 +367,11 @@ class CameraRig:
         scale = np.diag([width / self.size_px[1], height / self.size_px[0], 1.0])
         return replace(self, intrinsics=scale @ self.intrinsics, size_px=(height, width))
 
+    def only(self, view: int) -> CameraRig:
+        """One of the cameras."""
+        one = slice(view, view + 1)
+        return replace(self, names=self.names[one], intrinsics=self.intrinsics[one], ego_from_camera=self.ego_from_camera[one])
+
 
 @dataclass(frozen=True, slots=True)
 class Observation(Records):
@@ -429,7 +434,15 @@ class Clip:
     road: RoadMap  # the map around the drive
     conditions: tuple[Conditions, ...]  # one per frame
     token: str  # scene token and first frame
+    exposure_s: Array  # float64 [T, V], when each camera exposed, after the time of its frame
+    frame_from_exposure: Array  # float64 [T, V, 4, 4], the car at that exposure seen from the car at the frame, tilt included
     provenance: Provenance | None = None
+
+    def rig_at(self, frame: int) -> CameraRig:
+        """The cameras in the ego frame of a frame's time, each where it was when it exposed."""
+        if not self.exposure_s[frame].any():
+            return self.rig
+        return replace(self.rig, ego_from_camera=self.frame_from_exposure[frame] @ self.rig.ego_from_camera)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def check(
     with progress("checking", as_json) as report:
         found = check_folder(folder, version, decode=decode, progress=report)
     problems = [": ".join(part for part in (p.file, p.place, p.reason) if part) for p in found.problems]
-    absent = [f"without {what}: {count}" for what, count in found.absent.items()]
+    absent = [f"without {what}: {len(names)} ({_some(names)})" for what, names in found.absent.items()]
     counts = ", ".join(f"{count} {what}" for what, count in found.counts.items() if count)
     verdict = "this folder is right" if found.ok else f"{len(problems)} problems are listed above"
     finish(
@@ -67,6 +67,10 @@ def check(
     )
     if not found.ok:
         raise typer.Exit(1)
+
+
+def _some(names: tuple[str, ...], most: int = 10) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 @app.command()
@@ -118,6 +122,31 @@ def encode(
         with progress("encoding", as_json) as report:
             encode_latents(out, codec, report)
     finish(as_json, {"cache": out, "scenes": scenes, "latents": codec is not None}, f"{scenes} scenes in {out}")
+
+
+@app.command()
+def overlay(
+    folder: Folder,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Picture (.png) of one frame, or film (.mp4) of the whole scene.")],
+    scene: Annotated[str | None, typer.Option(help="Name or token; by default the first.")] = None,
+    frame: Annotated[int, typer.Option(help="Which frame, from 0.", min=0)] = 0,
+    version: Version = None,
+    as_json: Json = False,
+) -> None:
+    """Draw boxes, LiDAR and road over the images, and measure how well they fit."""
+    from drivewm.data.reader import NuScenesFolder
+    from drivewm.errors import InputError
+    from drivewm.evaluation.geometry import in_words, measure
+    from drivewm.evaluation.overlay import write_overlay
+
+    if out.suffix not in (".png", ".mp4"):
+        raise InputError(f"is a picture (.png) or a film (.mp4), not {out.suffix!r}", file=out)
+    read = NuScenesFolder(folder, version)
+    name = scene or read.scenes()[0].name
+    with progress("drawing", as_json) as report:
+        write_overlay(read, name, frame, out, report)
+    found = measure(read, name, frame)
+    finish(as_json, {"picture": out, "geometry": found}, *in_words(found), str(out))
 
 
 @app.command()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,124 +11,153 @@ import numpy as np
 
 from drivewm.data.assemble import RECORD
 from drivewm.data.canbus import yaw_from_quaternion
-from drivewm.data.categories import CLASS_OF
-from drivewm.data.tables import TABLES
+from drivewm.data.categories import ATTRIBUTES, CLASS_OF, VISIBILITY
+from drivewm.data.devkit import linked, open_devkit
+from drivewm.data.faults import first_fault
 from drivewm.datatypes import AgentClass, Array, CameraRig
 from drivewm.errors import InputError
 from drivewm.store import read_json
 
-CAMERAS = ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT")
-REFERENCE = CAMERAS.index("CAM_FRONT")  # its exposures are the frames; the other cameras give their nearest exposure
+Rows = list[dict[str, Any]]
+
+_LEVELS = {level for level, _, _ in VISIBILITY}
+
+# The order of the house; cameras with other names follow in the order of the sensor table.
+_ORDER = ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT")
 
 
 @dataclass(frozen=True, slots=True)
 class SceneIndex:
-    """One scene of F frames seen by V cameras, with N annotated instances at K key frames."""
+    """One scene of F frames seen by V cameras, with N annotated instances at K key frames.
+
+    The exposures of the reference camera, the one that looks ahead, are the frames; the others give their nearest exposure.
+    """
 
     token: str
     name: str
     description: str
     location: str
-    files: list[list[str]]  # [F][V], below the root
-    image_tokens: list[str]  # [F], of the reference camera
-    time_us: Array  # int64 [F]
-    ego_xy_yaw_world: Array  # [F, 3]
     rig: CameraRig
+    reference: int  # index of a camera
+    files: list[list[str]]  # [F][V], below the root
+    image_tokens: list[list[str]]  # [F][V]
+    exposure_us: Array  # int64 [F, V]
+    ego_pose: Array  # float64 [F, V, 7], of the car at each exposure: x, y, z and quaternion w, x, y, z in the world
     key_time_us: Array  # int64 [K]
     instance_tokens: tuple[str, ...]  # [N]
     track_id: Array  # int32 [N]
     category: Array  # int8 [N]
     box_xy_yaw_world: Array  # [K, N, 3], NaN where the instance is not annotated
     box_size_lwh_m: Array  # [N, 3]
+    visibility: Array  # int8 [K, N], 1 (0-40 % of the box seen by the cameras) to 4 (80-100 %); 0 where it is not told
+    attribute: Array  # int8 [K, N], index into ATTRIBUTES; -1 where there is none
     exact: dict[str, Any] | None  # our own record of a synthetic scene
 
+    @property
+    def time_us(self) -> Array:
+        """Times of the frames, int64 [F]."""
+        return np.asarray(self.exposure_us[:, self.reference])
 
-def find_version(root: Path, version: str | None) -> str:
-    """The tables folder of a root; raises InputError when there is none or the choice is open."""
-    if version is not None:
-        if not (root / version).is_dir():
-            raise InputError(f"has no tables folder {version!r}", file=root)
-        return version
-    found = sorted(path.name for path in root.glob("v1.0*") if path.is_dir())
-    if not found:
-        raise InputError("is no nuScenes folder: it has no v1.0-... folder with tables", file=root)
-    if len(found) > 1:
-        raise InputError("has several tables folders", file=root, hint="choose a version: " + ", ".join(found))
-    return found[0]
+    @property
+    def ego_xy_yaw_world(self) -> Array:
+        """The car in the plane at every frame [F, 3]."""
+        pose = self.ego_pose[:, self.reference]
+        return np.column_stack([pose[:, :2], yaw_from_quaternion(pose[:, 3:])])
 
-
-def open_devkit(root: Path, version: str) -> Any:
-    """The devkit's `NuScenes` over a root; what is broken in its tables is an InputError."""
-    folder = root / version
-    for table in TABLES:
-        if not (folder / f"{table}.json").is_file():
-            raise InputError("table is missing", file=folder / f"{table}.json")
-    from nuscenes import NuScenes
-
-    try:
-        return NuScenes(version=version, dataroot=str(root), verbose=False)
-    except json.JSONDecodeError as error:
-        for table in TABLES:
-            read_json(folder / f"{table}.json")  # names the file and the line
-        raise InputError(f"a table is not JSON: {error}", file=folder) from error
-    except (KeyError, TypeError, IndexError) as error:
-        reason = f"tables do not fit together, the devkit fails at {error}"
-        raise InputError(reason, file=folder, hint="run `drivewm data check`") from error
-    except AssertionError as error:
-        raise InputError(str(error), file=folder) from error
+    def frame_from_exposure(self, rows: Array) -> Array:
+        """The car at each camera's exposure, seen from the car at the frame, with all six degrees of freedom [T, V, 4, 4]."""
+        world = _transforms(self.ego_pose[rows])
+        return np.asarray(np.linalg.inv(world[:, self.reference])[:, None] @ world)
 
 
-def index_root(root: Path, version: str) -> list[SceneIndex]:
-    """All scenes of a root in the order of their table; raises InputError naming file and token where tables are wrong."""
+def _transforms(pose: Array) -> Array:
+    """Transforms [..., 4, 4] of positions and unit quaternions [..., 7]."""
+    w, x, y, z = np.moveaxis(pose[..., 3:] / np.linalg.norm(pose[..., 3:], axis=-1, keepdims=True), -1, 0)
+    out = np.zeros((*pose.shape[:-1], 4, 4))
+    out[..., 0, :3] = np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], -1)
+    out[..., 1, :3] = np.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], -1)
+    out[..., 2, :3] = np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], -1)
+    out[..., :3, 3], out[..., 3, 3] = pose[..., :3], 1.0
+    return out
+
+
+def index_root(root: Path, version: str, *, sweeps: bool = True) -> list[SceneIndex]:
+    """All scenes of a root in the order of their table; raises InputError naming file and token where tables are wrong.
+
+    Without ``sweeps`` only key frames are frames.
+    """
     nusc = open_devkit(root, version)
-    record = root / version / RECORD
-    exact = read_json(record)["scenes"] if record.is_file() else {}
-    by_scene: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
-    for row in nusc.sample_data:
-        if row["channel"] in CAMERAS:
-            by_scene[_linked(nusc, root, version, "sample", row["sample_token"], row)["scene_token"]][row["channel"]].append(row)
-    return [_scene(nusc, root, version, scene, by_scene[scene["token"]], exact.get(scene["name"])) for scene in nusc.scene]
-
-
-def _linked(nusc: Any, root: Path, version: str, table: str, token: str, row: dict[str, Any]) -> dict[str, Any]:
     try:
-        return nusc.get(table, token)
-    except KeyError as error:
-        reason = f"{token!r} is not in table {table}"
-        raise InputError(reason, file=root / version, place=f"token {row['token']}") from error
+        return _scenes(nusc, _own_record(root / version / RECORD), sweeps)
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
+        raise first_fault(root / version) from error
 
 
-def _scene(
-    nusc: Any, root: Path, version: str, scene: dict[str, Any], cameras: dict[str, list[dict[str, Any]]], exact: Any
-) -> SceneIndex:
-    if missing := [name for name in CAMERAS if not cameras.get(name)]:
-        raise InputError(f"has no images of {', '.join(missing)}", file=root / version, place=f"scene {scene['name']}")
-    rows = {name: sorted(cameras[name], key=lambda row: row["timestamp"]) for name in CAMERAS}
-    times = {name: np.array([row["timestamp"] for row in rows[name]], np.int64) for name in CAMERAS}
-    reference = rows[CAMERAS[REFERENCE]]
-    time_us = times[CAMERAS[REFERENCE]]
-    nearest = [_nearest(times[name], time_us) for name in CAMERAS]
-    files = [[rows[name][nearest[v][f]]["filename"] for v, name in enumerate(CAMERAS)] for f in range(len(time_us))]
-    poses = [_linked(nusc, root, version, "ego_pose", row["ego_pose_token"], row) for row in reference]
-    ego = np.array([[*pose["translation"][:2], 0.0] for pose in poses], np.float64)
-    ego[:, 2] = yaw_from_quaternion(np.array([pose["rotation"] for pose in poses], np.float64))
-    if not np.isfinite(ego).all():
-        bad = poses[int(np.argmin(np.isfinite(ego).all(1)))]
-        raise InputError("pose is not finite", file=root / version / "ego_pose.json", place=f"token {bad['token']}")
-    log = _linked(nusc, root, version, "log", scene["log_token"], scene)
+def _own_record(file: Path) -> dict[str, Any]:
+    """Our own record of a synthetic data set by scene name; empty for one that others made."""
+    if not file.is_file():
+        return {}
+    known = read_json(file)
+    if not isinstance(known, dict) or not isinstance(known.get("scenes"), dict):
+        raise InputError("is no record of a data set made here", file=file)
+    return dict(known["scenes"])
+
+
+def _scenes(nusc: Any, exact: dict[str, Any], sweeps: bool) -> list[SceneIndex]:
+    by_scene: dict[str, dict[str, Rows]] = defaultdict(lambda: defaultdict(list))
+    for row in nusc.sample_data:
+        if row["sensor_modality"] == "camera" and (sweeps or row["is_key_frame"]):
+            by_scene[linked(nusc, "sample", row["sample_token"], row)["scene_token"]][row["channel"]].append(row)
+    return [_scene(nusc, scene, by_scene[scene["token"]], exact.get(scene["name"])) for scene in nusc.scene]
+
+
+def _scene(nusc: Any, scene: dict[str, Any], cameras: dict[str, Rows], exact: Any) -> SceneIndex:
+    location = linked(nusc, "log", scene["log_token"], scene)["location"]
+    files = (row["filename"] for rows in cameras.values() for row in rows)
+    if not all(isinstance(text, str) for text in (scene["name"], scene["description"], location, *files)):
+        raise TypeError("a text is none")
+    names = _camera_names(nusc)
+    if missing := [name for name in names if not cameras.get(name)]:
+        raise InputError(f"has no images of {', '.join(missing)}", file=nusc.table_root, place=f"scene {scene['name']}")
+    rows = [sorted(cameras[name], key=lambda row: row["timestamp"]) for name in names]
+    rig, reference = _rig(nusc, names, [of_camera[0] for of_camera in rows])
+    times = [np.array([row["timestamp"] for row in of_camera], np.int64) for of_camera in rows]
+    time_us = times[reference]
+    nearest = np.stack([_nearest(of_camera, time_us) for of_camera in times], -1)
+    frames = [[rows[view][i] for view, i in enumerate(at)] for at in nearest]
+    step_s = float(np.median(np.diff(time_us))) * 1e-6 if len(time_us) > 1 else 1.0
     return SceneIndex(
         token=scene["token"],
         name=scene["name"],
         description=scene["description"],
-        location=log["location"],
-        files=files,
-        image_tokens=[row["token"] for row in reference],
-        time_us=time_us,
-        ego_xy_yaw_world=ego,
-        rig=_rig(nusc, root, version, [rows[name][0] for name in CAMERAS], time_us),
+        location=location,
+        rig=replace(rig, rate_hz=round(1.0 / step_s, 1)),
+        reference=reference,
+        files=[[row["filename"] for row in frame] for frame in frames],
+        image_tokens=[[row["token"] for row in frame] for frame in frames],
+        exposure_us=np.array([[row["timestamp"] for row in frame] for frame in frames], np.int64),
+        ego_pose=np.array([[_pose(nusc, row) for row in frame] for frame in frames], np.float64),
         exact=exact,
-        **_boxes(nusc, root, version, scene),
+        **_boxes(nusc, scene),
     )
+
+
+def _camera_names(nusc: Any) -> tuple[str, ...]:
+    """Cameras that took part, in the order of the house."""
+    used = {
+        nusc.get("calibrated_sensor", token)["sensor_token"]
+        for token in {row["calibrated_sensor_token"] for row in nusc.sample_data}
+    }
+    names = [sensor["channel"] for sensor in nusc.sensor if sensor["modality"] == "camera" and sensor["token"] in used]
+    return (*(name for name in _ORDER if name in names), *(name for name in names if name not in _ORDER))
+
+
+def _pose(nusc: Any, row: dict[str, Any]) -> list[float]:
+    pose = linked(nusc, "ego_pose", row["ego_pose_token"], row)
+    values = [*pose["translation"], *pose["rotation"]]
+    if len(values) != 7 or not np.isfinite(values).all():
+        raise InputError("pose is not finite", file=Path(nusc.table_root) / "ego_pose.json", place=f"token {pose['token']}")
+    return values
 
 
 def _nearest(times_us: Array, wanted_us: Array) -> Array:
@@ -139,29 +167,29 @@ def _nearest(times_us: Array, wanted_us: Array) -> Array:
     return np.where(np.abs(times_us[left] - wanted_us) <= np.abs(times_us[right] - wanted_us), left, right)
 
 
-def _rig(nusc: Any, root: Path, version: str, rows: list[dict[str, Any]], time_us: Array) -> CameraRig:
+def _rig(nusc: Any, names: tuple[str, ...], rows: Rows) -> tuple[CameraRig, int]:
+    """The calibrated cameras on one raster, that of the camera which looks ahead, and the index of that camera."""
     from pyquaternion import Quaternion
 
-    intrinsics, poses = [], []
-    for row in rows:
-        sensor = _linked(nusc, root, version, "calibrated_sensor", row["calibrated_sensor_token"], row)
-        pose = np.eye(4)
-        pose[:3, :3] = Quaternion(sensor["rotation"]).rotation_matrix
-        pose[:3, 3] = sensor["translation"]
-        intrinsics.append(sensor["camera_intrinsic"])
-        poses.append(pose)
-    if len({(row["height"], row["width"]) for row in rows}) != 1:
-        raise InputError("cameras of one scene differ in image size", file=root / version, place=f"token {rows[0]['token']}")
-    step_s = float(np.median(np.diff(time_us))) * 1e-6 if len(time_us) > 1 else 1.0
-    size = (int(rows[0]["height"]), int(rows[0]["width"]))
-    return CameraRig(CAMERAS, np.array(intrinsics, np.float64), np.stack(poses), size, round(1.0 / step_s, 1))
+    sensors = [linked(nusc, "calibrated_sensor", row["calibrated_sensor_token"], row) for row in rows]
+    poses = np.tile(np.eye(4), (len(rows), 1, 1))
+    for pose, sensor in zip(poses, sensors, strict=True):
+        pose[:3, :3], pose[:3, 3] = Quaternion(sensor["rotation"]).rotation_matrix, sensor["translation"]
+    # Of several that look ahead (a stereo pair beside the middle one) the first stands for all.
+    reference = int(np.argmax(np.round(poses[:, 0, 2], 2)))
+    size = (int(rows[reference]["height"]), int(rows[reference]["width"]))
+    intrinsics = [
+        np.diag([size[1] / row["width"], size[0] / row["height"], 1.0]) @ np.array(sensor["camera_intrinsic"], np.float64)
+        for row, sensor in zip(rows, sensors, strict=True)
+    ]
+    return CameraRig(names, np.stack(intrinsics), poses, size, 1.0), reference
 
 
-def _boxes(nusc: Any, root: Path, version: str, scene: dict[str, Any]) -> dict[str, Any]:
+def _boxes(nusc: Any, scene: dict[str, Any]) -> dict[str, Any]:
     """The annotations of a scene as arrays over key frames and instances."""
     samples, name = [], scene["first_sample_token"]
     while name:
-        samples.append(_linked(nusc, root, version, "sample", name, scene))
+        samples.append(linked(nusc, "sample", name, scene))
         name = samples[-1]["next"]
     instances: dict[str, int] = {}
     notes = [[nusc.get("sample_annotation", token) for token in sample["anns"]] for sample in samples]
@@ -171,16 +199,22 @@ def _boxes(nusc: Any, root: Path, version: str, scene: dict[str, Any]) -> dict[s
     xy_yaw = np.full((len(samples), len(instances), 3), np.nan)
     size = np.ones((len(instances), 3))
     track, category = np.arange(len(instances), dtype=np.int32), np.zeros(len(instances), np.int8)
+    visibility, attribute = (
+        np.zeros((len(samples), len(instances)), np.int8),
+        np.full((len(samples), len(instances)), -1, np.int8),
+    )
     for k, rows in enumerate(notes):
         for row in rows:
             i = instances[row["instance_token"]]
             pose = [*row["translation"][:2], float(yaw_from_quaternion(np.array(row["rotation"], np.float64)))]
             width, length, height = row["size"]
             if not np.isfinite([*pose, width, length, height]).all():
-                file = root / version / "sample_annotation.json"
+                file = Path(nusc.table_root) / "sample_annotation.json"
                 raise InputError("box is not finite", file=file, place=f"token {row['token']}")
             xy_yaw[k, i], size[i] = pose, (length, width, height)
             category[i] = CLASS_OF.get(row["category_name"], AgentClass.DEBRIS)
+            visibility[k, i] = int(row["visibility_token"]) if row["visibility_token"] in _LEVELS else 0
+            attribute[k, i] = _attribute(nusc, row)
     for token, i in instances.items():
         track[i] = nusc.get("instance", token).get("drivewm_track_id", i)
     return {
@@ -190,4 +224,11 @@ def _boxes(nusc: Any, root: Path, version: str, scene: dict[str, Any]) -> dict[s
         "category": category,
         "box_xy_yaw_world": xy_yaw,
         "box_size_lwh_m": size,
+        "visibility": visibility,
+        "attribute": attribute,
     }
+
+
+def _attribute(nusc: Any, row: dict[str, Any]) -> int:
+    names = [linked(nusc, "attribute", token, row)["name"] for token in row["attribute_tokens"]]
+    return next((ATTRIBUTES.index(name) for name in names if name in ATTRIBUTES), -1)

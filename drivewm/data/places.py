@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from shapely import GEOSException
 from shapely.geometry import LineString, Polygon, box
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
@@ -33,20 +34,19 @@ class Place:
 
         try:
             self._map = NuScenesMap(dataroot=str(root), map_name=location)
+            self._xy = {node["token"]: (node["x"], node["y"]) for node in self._map.node}
+            self._polygons = {record["token"]: record for record in self._map.polygon}
+            self._lines = {record["token"]: record["node_tokens"] for record in self._map.line}
         except json.JSONDecodeError as error:
             raise InputError(f"is not JSON: {error.msg}", file=self._file, line=error.lineno) from error
         except KeyError as error:
             raise InputError(f"layers do not fit together: {error} is missing", file=self._file) from error
-        except (AssertionError, ValueError, TypeError) as error:
+        except (AssertionError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
             raise InputError(f"is no map expansion: {error}", file=self._file) from error
         except Exception as error:  # the devkit says nothing more specific about an old map
             if type(error) is not Exception:
                 raise
             raise InputError("is older than version 1.3 of the map expansion", file=self._file) from error
-        nodes = self._map.node
-        self._xy = {node["token"]: (node["x"], node["y"]) for node in nodes}
-        self._polygons = {record["token"]: record for record in self._map.polygon}
-        self._lines = {record["token"]: record["node_tokens"] for record in self._map.line}
         self._bounds: dict[str, tuple[list[Any], Array]] = {}
 
     @property
@@ -55,7 +55,20 @@ class Place:
         return dict(self._map.json_obj.get("drivewm", {}).get("scenes", {}))
 
     def crop(self, around_xy: Array, scene: str) -> RoadMap:
-        """The road within REACH_M of the points ``around_xy`` [P, 2]; of our own maps only the plot of ``scene``."""
+        """The road within REACH_M of the points ``around_xy`` [P, 2]; of our own maps only the plot of ``scene``.
+
+        Raises InputError when records of the map do not hold what they should.
+        """
+        try:
+            return self._crop(around_xy, scene)
+        except KeyError as error:
+            raise InputError(
+                f"layers do not fit together: {error} is missing", file=self._file, place=f"scene {scene}"
+            ) from error
+        except (TypeError, ValueError, IndexError, AttributeError, OverflowError, GEOSException) as error:
+            raise InputError(f"cannot be read: {error}"[:200], file=self._file, place=f"scene {scene}") from error
+
+    def _crop(self, around_xy: Array, scene: str) -> RoadMap:
         low, high = around_xy.min(0) - REACH_M, around_xy.max(0) + REACH_M
         extra = self.extras.get(scene)
         if extra is not None:

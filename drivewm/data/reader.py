@@ -11,9 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from drivewm.data.assemble import SPLIT_PREFIX
+from drivewm.data.assemble import RECORD, SPLIT_PREFIX
 from drivewm.data.categories import conditions_from_words
-from drivewm.data.index import SceneIndex, find_version, index_root, open_devkit
+from drivewm.data.devkit import find_version, open_devkit
+from drivewm.data.index import SceneIndex, index_root
 from drivewm.data.motion import actions_between, agents_at_frames, can_arrays, ego_motion
 from drivewm.data.places import open_place
 from drivewm.datatypes import Agents, Array, CameraRig, Clip, Conditions, Light, RoadMap, Weather, WorldState
@@ -35,6 +36,7 @@ class SceneInfo:
     rate_hz: float
     manner: str | None  # how the ego drives, known for synthetic scenes only
     expert: bool
+    images_absent: int  # of frames x cameras; a clip of frames without them has states only
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,12 @@ class _Scene:
 class NuScenesFolder:
     """Reads one nuScenes root, or a folder of several roots (``part-00``, ``part-01`` ...) as one data set.
 
-    ``missing`` counts what the folder comes without: "map" and "can_bus", by scene name. Raises InputError naming file and token
-    where tables, poses or boxes are wrong.
+    ``missing`` counts what the folder comes without, by scene name: "images" as soon as `scenes` is asked, "map" and "can_bus"
+    as scenes are read. With ``sweeps=False`` only key frames count, for a folder whose sweeps were not fetched. Raises InputError
+    naming file and token where tables, poses or boxes are wrong.
     """
 
-    def __init__(self, root: str | Path, version: str | None = None) -> None:
+    def __init__(self, root: str | Path, version: str | None = None, *, sweeps: bool = True) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
             raise InputError("is not a folder", file=self.root)
@@ -62,13 +65,19 @@ class NuScenesFolder:
         self._roots = {part: find_version(part, version) for part in parts or [self.root]}
         self._scenes: dict[str, tuple[Path, SceneIndex]] = {}
         for part, name in self._roots.items():
-            self._scenes |= {index.token: (part, index) for index in index_root(part, name)}
+            self._scenes |= {index.token: (part, index) for index in index_root(part, name, sweeps=sweeps)}
         self._open: OrderedDict[str, _Scene] = OrderedDict()
-        self.missing: dict[str, set[str]] = {"map": set(), "can_bus": set()}
+        self._there: dict[Path, frozenset[str]] = {}  # names of files by folder, listed once
+        self.missing: dict[str, set[str]] = {"images": set(), "map": set(), "can_bus": set()}
 
     def devkit(self) -> list[Any]:
         """The devkit's `NuScenes` objects, one per root; loaded anew on every call because they are large."""
         return [open_devkit(root, version) for root, version in self._roots.items()]
+
+    def devkit_of(self, scene: str) -> Any:
+        """The devkit's `NuScenes` over the root that holds a scene; loaded anew on every call."""
+        root = self._found(scene)[0]
+        return open_devkit(root, self._roots[root])
 
     def scenes(self, split: str | None = None) -> list[SceneInfo]:
         """All scenes, or those of a split: "train", "val", "test", one in splits.json, or one of the devkit's lists."""
@@ -86,8 +95,9 @@ class NuScenesFolder:
                 rate_hz=index.rig.rate_hz,
                 manner=index.exact["manner"] if index.exact else None,
                 expert=bool(index.exact["expert"]) if index.exact else True,
+                images_absent=self._absent(root, index),
             )
-            for _, index in self._scenes.values()
+            for root, index in self._scenes.values()
             if split is None or index.name in names[split]
         ]
 
@@ -140,6 +150,8 @@ class NuScenesFolder:
             road=ready.road,
             conditions=tuple(ready.conditions[row] for row in rows),
             token=f"{index.token}:{start_frame}",
+            exposure_s=(index.exposure_us[rows] - index.time_us[rows, None]) * 1e-6,
+            frame_from_exposure=index.frame_from_exposure(rows),
         )
 
     def _found(self, scene: str) -> tuple[Path, SceneIndex]:
@@ -150,6 +162,18 @@ class NuScenesFolder:
                 return entry
         names = [index.name for _, index in self._scenes.values()]
         raise InputError(f"has no scene {scene!r}", file=self.root, hint=did_you_mean(scene, names))
+
+    def _absent(self, root: Path, index: SceneIndex) -> int:
+        """How many of a scene's images are not there."""
+        count = 0
+        for file in (root / name for frame in index.files for name in frame):
+            if file.parent not in self._there:
+                found = file.parent.iterdir() if file.parent.is_dir() else ()
+                self._there[file.parent] = frozenset(path.name for path in found)
+            count += file.name not in self._there[file.parent]
+        if count:
+            self.missing["images"].add(index.name)
+        return count
 
     def _split_names(self) -> dict[str, Sequence[str]]:
         from nuscenes.utils.splits import create_splits_scenes
@@ -184,7 +208,7 @@ class NuScenesFolder:
             agents=agents,
             signal=np.stack(lamps, -1) if lamps else np.zeros((len(t_s), 0), np.int8),
         )
-        self._open[index.token] = _Scene(index, states, road, _conditions(index, t_s))
+        self._open[index.token] = _Scene(index, states, road, self._conditions(root, index, t_s))
         if len(self._open) > _KEPT_SCENES:
             self._open.popitem(last=False)
         return self._open[index.token]
@@ -201,11 +225,23 @@ class NuScenesFolder:
         try:
             pose, steering = (bus.get_messages(index.name, name, print_warnings=False) for name in files)
             arrays = can_arrays(list(pose), list(steering))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError, AttributeError) as error:
             raise InputError(f"message cannot be read: {error}", file=files["pose"]) from error
         if not len(arrays["utime"]) or not all(np.isfinite(values).all() for values in arrays.values()):
             raise InputError("message is empty or not finite", file=files["pose"])
         return arrays
+
+    def _conditions(self, root: Path, index: SceneIndex, t_s: Array) -> tuple[Conditions, ...]:
+        """Weather and light of every frame: as we recorded them, else as the description says."""
+        if index.exact is None:
+            return (conditions_from_words(index.description),) * len(t_s)
+        try:
+            rows = [(float(row["from_s"]), _conditions_from_json(row)) for row in index.exact["conditions"]]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            file = root / self._roots[root] / RECORD
+            raise InputError(f"conditions are not as we write them: {error}", file=file, place=f"scene {index.name}") from error
+        starts = np.array([from_s for from_s, _ in rows])
+        return tuple(rows[int(np.searchsorted(starts, t + 1e-6, side="right")) - 1][1] for t in t_s)
 
     @staticmethod
     def _images(root: Path, index: SceneIndex, rows: Array, size_px: tuple[int, int]) -> Array:
@@ -213,7 +249,7 @@ class NuScenesFolder:
         images = np.empty((len(rows), len(index.rig.names), height, width, 3), np.uint8)
         for i, frame in enumerate(rows):
             for view, file in enumerate(index.files[frame]):
-                image = read_image(root / file, place=f"token {index.image_tokens[frame]}")
+                image = read_image(root / file, place=f"token {index.image_tokens[frame][view]}")
                 if image.shape[:2] != (height, width):
                     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
                 images[i, view] = image[..., ::-1]
@@ -235,12 +271,5 @@ def read_image(path: Path, place: str | None = None) -> Array:
     return np.asarray(image)
 
 
-def _conditions(index: SceneIndex, t_s: Array) -> tuple[Conditions, ...]:
-    if index.exact is None:
-        return (conditions_from_words(index.description),) * len(t_s)
-    course = [
-        Conditions(Weather(row["weather"]), Light(row["light"]), row["sun_azimuth_rad"], tuple(row["lost_cameras"]))
-        for row in index.exact["conditions"]
-    ]
-    starts = np.array([row["from_s"] for row in index.exact["conditions"]])
-    return tuple(course[int(np.searchsorted(starts, t + 1e-6, side="right")) - 1] for t in t_s)
+def _conditions_from_json(row: dict[str, Any]) -> Conditions:
+    return Conditions(Weather(row["weather"]), Light(row["light"]), float(row["sun_azimuth_rad"]), tuple(row["lost_cameras"]))

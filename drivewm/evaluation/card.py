@@ -39,7 +39,7 @@ def measure_card(
 ) -> Json:
     """Every row of the card as a JSON object; rows are regimes, floors and baselines."""
     frames = options.context + round(options.seconds * cache.rig.rate_hz)
-    drives = draw_drives(cache, options.drives, frames, options.context, pipeline)
+    drives = draw_drives(cache, options.drives, frames, options.context)
     jobs: list[tuple[str, Callable[[], Images]]] = [
         ("reference", lambda: drives.images),
         ("autoencoder (floor)", lambda: through_autoencoder(pipeline, drives.images)),

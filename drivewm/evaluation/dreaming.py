@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from drivewm.training.cache import FrameCache, Tensors
-from drivewm.worldmodel.conditions import FREE_REGIME, camera_rays
+from drivewm.worldmodel.conditions import FREE_REGIME
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.precision import inference_autocast
 from drivewm.worldmodel.session import Session
@@ -48,7 +48,6 @@ class Drives:
 
     told: Tensors
     context: int
-    rays: torch.Tensor
 
     @property
     def images(self) -> Images:
@@ -68,12 +67,9 @@ class Drives:
         return replace(self, told=told)
 
 
-def draw_drives(cache: FrameCache, count: int, frames: int, context: int, pipeline: DreamPipeline) -> Drives:
+def draw_drives(cache: FrameCache, count: int, frames: int, context: int) -> Drives:
     """Random windows of the cache's drives."""
-    size = pipeline.transformer.size
-    cell = size.downsampling * size.patch
-    rays = torch.from_numpy(camera_rays(cache.rig, cache.rig.size_px[0] // cell, cache.rig.size_px[1] // cell)).flatten(1, 2)
-    return Drives(cache.batch(0, count, frames), context, rays)
+    return Drives(cache.batch(0, count, frames), context)
 
 
 @torch.no_grad()
@@ -83,7 +79,7 @@ def dream_drives(pipeline: DreamPipeline, drives: Drives, regime: Regime, seed: 
         pipeline.codec,
         {key: value for key, value in drives.under(regime).told.items() if key not in ("images", "latent")},
     )
-    session = Session(pipeline.transformer, drives.rays, regime.steps, regime.drop)
+    session = Session(pipeline.transformer, regime.steps, regime.drop)
     generator = torch.Generator().manual_seed(seed)
     memory = session.start()
     out: list[Images] = []

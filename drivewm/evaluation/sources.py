@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drivewm.data.index import find_version, open_devkit
+from drivewm.data.devkit import find_version, linked, open_devkit
 from drivewm.data.reader import read_image
 from drivewm.datatypes import Array
 from drivewm.errors import InputError
@@ -106,6 +106,6 @@ def _cameras(root: Path) -> list[tuple[Path, ...]]:
     by_camera: dict[tuple[str, str], list[tuple[int, Path]]] = defaultdict(list)
     for row in nusc.sample_data:
         if row["sensor_modality"] == "camera":
-            scene = nusc.get("sample", row["sample_token"])["scene_token"]
+            scene = linked(nusc, "sample", row["sample_token"], row)["scene_token"]
             by_camera[scene, row["channel"]].append((row["timestamp"], root / row["filename"]))
     return [tuple(file for _, file in sorted(rows) if file.is_file()) for rows in by_camera.values()]

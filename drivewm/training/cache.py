@@ -36,7 +36,8 @@ def clip_tensors(clip: Clip) -> Tensors:
     rows = []
     for t in range(len(clip.images)):
         previous = clip.states[t - 1] if t else None
-        rows.append(frame_conditions(clip.road, clip.states[t], previous, clip.conditions[t], clip.rig))
+        exposed = (clip.rig_at(t), clip.exposure_s[t])
+        rows.append(frame_conditions(clip.road, clip.states[t], previous, clip.conditions[t], *exposed))
     stacked = FrameConditions.stack(rows)
     out = {field.name: torch.from_numpy(np.ascontiguousarray(getattr(stacked, field.name))) for field in fields(stacked)}
     out["images"] = torch.from_numpy(np.ascontiguousarray(clip.images))

@@ -13,7 +13,6 @@ from drivewm.training.autoencoder import pixel_weight
 from drivewm.training.cache import FrameCache, Tensors
 from drivewm.training.loop import FitOptions, OnLog, fit
 from drivewm.worldmodel.autoencoder import FrameCodec
-from drivewm.worldmodel.conditions import camera_rays
 from drivewm.worldmodel.flow import FlowOptions, flow_loss
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.sizes import WorldModelSize
@@ -65,8 +64,6 @@ def train_worldmodel(
         raise InputError(reason.format(*latent, size.name, *needed), hint="choose another --size or another autoencoder")
     clips = FrameCache(cache, options.seed)
     clips.check_latents(codec)
-    rows, columns = (side // size.downsampling for side in size.size_px)
-    rays = torch.from_numpy(camera_rays(clips.rig, rows // size.patch, columns // size.patch)).flatten(1, 2)
     flow, shares = FlowOptions(), DropShares()
 
     def batch_at(step: int) -> Tensors:
@@ -86,7 +83,7 @@ def train_worldmodel(
 
         def predict(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, rows: slice) -> torch.Tensor:
             told = {key: value[rows] for key, value in batch.items()}
-            return model(noisy, tau, step, told, rays.to(device), {group: value[rows] for group, value in drop.items()})
+            return model(noisy, tau, step, told, {group: value[rows] for group, value in drop.items()})
 
         return flow_loss(predict, clean, weight, flow, generator)
 
@@ -104,8 +101,6 @@ class _EmbedAndDenoise(torch.nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(
-        self, noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: Tensors, rays: torch.Tensor, drop: Tensors
-    ) -> torch.Tensor:
-        predicted: torch.Tensor = self.network(noisy, tau, step, self.network.embed(told, rays, drop))
+    def forward(self, noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: Tensors, drop: Tensors) -> torch.Tensor:
+        predicted: torch.Tensor = self.network(noisy, tau, step, self.network.embed(told, drop))
         return predicted

@@ -42,13 +42,24 @@ class FrameConditions(Records):
     sun: Array  # float32 [..., 2], cosine and sine of the sun's azimuth in the ego frame
     boxes: Array  # float32 [..., A, 9]: x, y, cos yaw, sin yaw, length, width, height, speed, class + 1 (0 = no agent)
     polylines: Array  # float32 [..., L, P, 3]: x, y, kind (1 lane centre, 2 marking, 3 crosswalk; 0 = none)
+    intrinsics: Array  # float32 [..., V, 3, 3], px of the label raster
+    ego_from_camera: Array  # float32 [..., V, 4, 4], each camera where it was when it exposed
 
 
 def frame_conditions(
-    road: RoadMap, state: WorldState, previous: WorldState | None, conditions: Conditions, rig: CameraRig
+    road: RoadMap,
+    state: WorldState,
+    previous: WorldState | None,
+    conditions: Conditions,
+    rig: CameraRig,
+    exposure_s: Array | None = None,
 ) -> FrameConditions:
-    """Conditions of one frame (no leading axes). ``previous`` is the state one camera period earlier, None at a start."""
-    picture = layout(road, state, rig)
+    """Conditions of one frame (no leading axes). ``previous`` is the state one camera period earlier, None at a start.
+
+    Cameras that do not expose together come with ``exposure_s`` [V], after the time of ``state``, and in ``rig`` where they were
+    then.
+    """
+    picture = layout(road, state, rig, exposure_s)
     pose = state.ego_xy_yaw_world
     step, dt_s = np.zeros(3), 1.0 / rig.rate_hz
     if previous is not None:
@@ -68,6 +79,8 @@ def frame_conditions(
         sun=np.array([np.cos(sun_rad), np.sin(sun_rad)], np.float32),
         boxes=nearest_boxes(state),
         polylines=nearest_polylines(road, pose),
+        intrinsics=rig.intrinsics.astype(np.float32),
+        ego_from_camera=rig.ego_from_camera.astype(np.float32),
     )
 
 
@@ -129,15 +142,3 @@ def _pieces_of(road: RoadMap) -> tuple[Array, Array]:
 
 _pieces: OrderedDict[int, tuple[RoadMap, Array, Array]] = OrderedDict()
 _REMEMBERED = 64
-
-
-def camera_rays(rig: CameraRig, rows: int, columns: int) -> Array:
-    """Origin (m) and unit direction in the ego frame of the ray through each cell's middle [V, rows, columns, 6], float32."""
-    height, width = rig.size_px
-    u, v = (np.arange(columns) + 0.5) * width / columns, (np.arange(rows) + 0.5) * height / rows
-    pixel = np.stack([*np.meshgrid(u, v), np.ones((rows, columns))], -1)
-    camera = np.einsum("vij,rcj->vrci", np.linalg.inv(rig.intrinsics), pixel)
-    ego = np.einsum("vij,vrcj->vrci", rig.ego_from_camera[:, :3, :3], camera)
-    ego /= np.linalg.norm(ego, axis=-1, keepdims=True)
-    origin = np.broadcast_to(rig.ego_from_camera[:, None, None, :3, 3], ego.shape)
-    return np.concatenate([origin, ego], -1).astype(np.float32)

@@ -87,7 +87,7 @@ class ConditionEmbedding(nn.Module):
     def __init__(self, size: WorldModelSize) -> None:
         super().__init__()
         width = size.width
-        self.layout, self.rays = LayoutStem(size), mlp(6, width)
+        self.layout, self.rays, self.cell_px = LayoutStem(size), mlp(6, width), size.downsampling * size.patch
         self.no_layout, self.lost = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.randn(width) * 0.02)
         self.no_cell = nn.Parameter(torch.zeros(LAYOUT_CELL))
         self.motion = mlp(MOTION_SIZE, width)
@@ -100,7 +100,7 @@ class ConditionEmbedding(nn.Module):
         self.text = nn.Linear(size.text_width, width) if size.text_width else None
         self.no_text = nn.Parameter(torch.zeros(width)) if size.text_width else None
 
-    def forward(self, told: Mapping[str, torch.Tensor], rays_VPC: torch.Tensor, drop: Drop) -> Embedded:
+    def forward(self, told: Mapping[str, torch.Tensor], drop: Drop) -> Embedded:
         """``told``: `FrameConditions` as tensors with leading [B, T], and ``time_s`` [B, T]; optional ``text`` [B, S, E]."""
         motion, dtype = told["motion"], self.no_motion.dtype
         lead, device = motion.shape[:2], motion.device
@@ -112,8 +112,10 @@ class ConditionEmbedding(nn.Module):
         layout_BTVPD, cell_BTVhwE = self.layout(told["label"], told["log_depth"], told["paint"])
         cell_BTVhwE = torch.where(dropped("layout", 5), self.no_cell.to(cell_BTVhwE.dtype), cell_BTVhwE)
         layout_BTVPD = torch.where(dropped("layout", 4), self.no_layout.to(layout_BTVPD.dtype), layout_BTVPD)
+        raster = (told["label"].shape[-2], told["label"].shape[-1])
+        rays_BTVPC = camera_rays(told["intrinsics"], told["ego_from_camera"], raster, self.cell_px)
         lost = told["lost"].to(layout_BTVPD.dtype)[..., None, None] * self.lost.to(layout_BTVPD.dtype)
-        token_BTVPD = layout_BTVPD + self.rays(rays_VPC.to(dtype)) + lost
+        token_BTVPD = layout_BTVPD + self.rays(rays_BTVPC.to(dtype)) + lost
         agent = told["boxes"][..., -1].long()
         boxes = self.agent_class(agent) + self.box(symlog(told["boxes"][..., :-1]).to(dtype))
         boxes = torch.where(dropped("boxes", 3) | (agent == 0)[..., None], self.no_box.to(boxes.dtype), boxes)
@@ -133,3 +135,17 @@ class ConditionEmbedding(nn.Module):
             text = torch.where(dropped("text", 2), self.no_text, self.text(told["text"].to(dtype)))
             extra.append(text[:, None].expand(-1, lead[1], -1, -1))
         return Embedded(token_BTVPD.flatten(2, 3), cell_BTVhwE, torch.cat(extra, 2), moved + sky, told["time_s"])
+
+
+def camera_rays(intrinsics: torch.Tensor, ego_from_camera: torch.Tensor, raster: tuple[int, int], cell_px: int) -> torch.Tensor:
+    """Origin (m) and unit direction in the ego frame of the ray through the middle of each cell [..., V, rows * columns, 6].
+
+    For intrinsics [..., V, 3, 3] in px of a ``raster`` of height x width, and poses [..., V, 4, 4].
+    """
+    v, u = (cell_px * (torch.arange(side // cell_px, device=intrinsics.device) + 0.5) for side in raster)
+    focal, centre = intrinsics.diagonal(dim1=-2, dim2=-1)[..., :2], intrinsics[..., :2, 2]
+    pixel = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1).flatten(0, 1)
+    ahead = (pixel - centre[..., None, :]) / focal[..., None, :]
+    camera = torch.cat([ahead, torch.ones_like(ahead[..., :1])], -1)
+    ego = torch.nn.functional.normalize(camera @ ego_from_camera[..., :3, :3].transpose(-1, -2), dim=-1)
+    return torch.cat([ego_from_camera[..., None, :3, 3].expand(ego.shape), ego], -1)

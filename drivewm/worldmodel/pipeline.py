@@ -58,13 +58,12 @@ class DreamPipeline(DiffusionPipeline):
     def __call__(
         self,
         conditions: Mapping[str, torch.Tensor],
-        rays: torch.Tensor,
         generator: torch.Generator | None = None,
         num_inference_steps: int | None = None,
         drop: frozenset[str] = frozenset(),
     ) -> NDArray[np.uint8]:
         """Frames uint8 [B, T, V, H, W, 3] from scratch for `FrameConditions` tensors [B, T, ...] plus ``time_s`` [B, T]."""
-        session, codec = Session(self.transformer, rays, num_inference_steps, drop), self.codec
+        session, codec = Session(self.transformer, num_inference_steps, drop), self.codec
         memory, frames = session.start(), []
         size = self.transformer.size
         batch, length, views = conditions["label"].shape[:3]

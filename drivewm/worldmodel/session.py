@@ -24,12 +24,10 @@ class Memory:
 
 
 class Session:
-    """A world-model network on one camera rig with fixed sampling settings."""
+    """A world-model network with fixed sampling settings."""
 
-    def __init__(
-        self, network: DriveTransformer, rays_VPC: torch.Tensor, steps: int | None = None, drop: frozenset[str] = frozenset()
-    ) -> None:
-        self.network, self.rays, self.drop = network.eval(), rays_VPC, drop
+    def __init__(self, network: DriveTransformer, steps: int | None = None, drop: frozenset[str] = frozenset()) -> None:
+        self.network, self.drop = network.eval(), drop
         self.steps = steps or network.size.dream_steps
 
     def start(self) -> Memory:
@@ -39,14 +37,14 @@ class Session:
     @torch.no_grad()
     def observe(self, memory: Memory, told: Mapping[str, torch.Tensor], latent: torch.Tensor) -> Memory:
         """Take a given frame (latents [B, 1, V, C, h, w]) as the past, as if it had been dreamed."""
-        embedded = self.network.embed(told, self.rays, self._drop(latent.shape[0], latent.device))
+        embedded = self.network.embed(told, self._drop(latent.shape[0], latent.device))
         return self._kept(memory, embedded, latent)
 
     @torch.no_grad()
     def dream(self, memory: Memory, told: Mapping[str, torch.Tensor], noise: torch.Tensor) -> tuple[torch.Tensor, Memory]:
         """The next frame's latents from ``noise`` [B, 1, V, C, h, w], and the memory that holds it."""
         batch, device = noise.shape[0], noise.device
-        embedded = self.network.embed(told, self.rays, self._drop(batch, device))
+        embedded = self.network.embed(told, self._drop(batch, device))
         recalled = self.network.recall(memory.past, embedded)
 
         def predict(x: torch.Tensor, tau: float, step: float) -> torch.Tensor:

@@ -164,9 +164,9 @@ class DriveTransformer(ModelMixin, ConfigMixin):
     def of_size(cls, size: WorldModelSize) -> DriveTransformer:
         return cls(asdict(size))
 
-    def embed(self, told: Mapping[str, torch.Tensor], rays_VPC: torch.Tensor, drop: Drop | None = None) -> Embedded:
+    def embed(self, told: Mapping[str, torch.Tensor], drop: Drop | None = None) -> Embedded:
         """Conditions once per frame; they serve all denoising steps."""
-        embedded: Embedded = self.conditions(told, rays_VPC, drop or {})
+        embedded: Embedded = self.conditions(told, drop or {})
         return embedded
 
     def recall(self, past: Past, told: Embedded) -> Recalled:

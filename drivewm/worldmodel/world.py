@@ -18,7 +18,7 @@ from drivewm.datatypes import Action, CameraRig, Scene, WorldState
 from drivewm.errors import InputError
 from drivewm.sim.raster.world import RasterWorld
 from drivewm.sim.rigs import nuscenes_rig
-from drivewm.worldmodel.conditions import FREE_REGIME, GROUPS, FrameConditions, camera_rays, frame_conditions
+from drivewm.worldmodel.conditions import FREE_REGIME, GROUPS, FrameConditions, frame_conditions
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.precision import inference_autocast
 from drivewm.worldmodel.session import Memory, Session
@@ -63,10 +63,8 @@ class DreamWorld:
             raise InputError(
                 f"camera raster {rig.size_px} does not divide into cells of {cell} px", hint="choose another height and width"
             )
-        rows, columns = (side // cell for side in rig.size_px)
-        rays = torch.from_numpy(camera_rays(rig, rows, columns)).flatten(1, 2).to(pipeline.device)
         self.rig, self.context = rig, context
-        self.codec, self.session, self.device = pipeline.codec, Session(pipeline.transformer, rays, steps, drop), pipeline.device
+        self.codec, self.session, self.device = pipeline.codec, Session(pipeline.transformer, steps, drop), pipeline.device
         self.id = ":".join([pipeline.identity(), *self._deviations()])
         self.latent_shape = (
             len(rig.names),

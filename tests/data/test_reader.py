@@ -119,7 +119,7 @@ def test_a_folder_without_map_and_can_bus_is_read_and_counted(small_set: Path, t
     shutil.copytree(small_set, bare, ignore=shutil.ignore_patterns("expansion", "can_bus", "drives", RECORD))
     reader = NuScenesFolder(bare)
     clip, full = reader.clip("scene-2000", states_only=True), folder.clip("scene-2000", states_only=True)
-    assert reader.missing == {"map": {"scene-2000"}, "can_bus": {"scene-2000"}} and clip.road.lanes == ()
+    assert reader.missing == {"images": set(), "map": {"scene-2000"}, "can_bus": {"scene-2000"}} and clip.road.lanes == ()
     assert np.abs(clip.states.ego_speed_mps - full.states.ego_speed_mps).max() < 0.8
     moving = full.states.ego_speed_mps > 1.5
     assert np.abs(clip.actions - full.actions)[moving, 1][:-1].max() < 1e-6

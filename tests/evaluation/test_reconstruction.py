@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKLWan
 from transformers import ResNetConfig, ResNetModel, ViTConfig, ViTModel
 
 from drivewm.cli import run
@@ -149,6 +150,17 @@ def test_the_command_writes_a_report_and_a_sheet_for_each_source(tmp_path: Path,
         assert entry["compression"] == pytest.approx(65 * 97 * 3 / (9 * 13 * 16))
     assert run([*arguments]) == 2
     assert "already exists" in capsys.readouterr().err
+
+
+def test_an_autoencoder_of_video_from_diffusers_goes_the_same_way(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    AutoencoderKLWan(base_dim=8, dim_mult=[1, 1, 1, 1], num_res_blocks=1).save_pretrained(tmp_path / "wan")
+    film = write_video(tmp_path / "film.mp4", [flat(20 * t, 66, 98) for t in range(12)], rate_hz=5.0)
+    report = reconstruct([film], tmp_path / "wan", tmp_path / "out", ReconstructOptions(frames=12, clip=6))
+    (entry,) = report["sources"]
+    assert report["autoencoder"]["class"] == "AutoencoderKLWan" and entry["frames"] == 12
+    assert entry["compression"] == pytest.approx(6 * 66 * 98 * 3 / (3 * 9 * 13 * 16))  # six frames go in as nine: 1 + 4 + 4
+    assert len(entry["rows"]["autoencoder"]["ssim"]["each"]) == 12
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from drivewm.sim.rigs import nuscenes_rig
 from drivewm.worldmodel.conditions import GROUPS
 from drivewm.worldmodel.session import Session
 from drivewm.worldmodel.sizes import SIZES
@@ -14,6 +15,7 @@ from drivewm.worldmodel.transformer import DriveTransformer
 
 SIZE = replace(SIZES["tiny"], width=64, depth=2, heads=2, window=6)
 VIEWS, ROWS, COLUMNS = 6, 8, 12
+RIG = nuscenes_rig()
 Told = dict[str, torch.Tensor]
 
 
@@ -31,6 +33,8 @@ def told(batch: int, frames: int, seed: int = 0) -> Told:
         "sun": torch.randn(batch, frames, 2, generator=g),
         "boxes": torch.cat([torch.randn(batch, frames, 16, 8, generator=g), torch.ones(batch, frames, 16, 1)], -1),
         "polylines": torch.ones(batch, frames, 16, 8, 3),
+        "intrinsics": torch.from_numpy(RIG.intrinsics).float().expand(batch, frames, VIEWS, 3, 3),
+        "ego_from_camera": torch.from_numpy(RIG.ego_from_camera).float().expand(batch, frames, VIEWS, 4, 4),
         "time_s": 0.2 * torch.arange(frames).float().expand(batch, frames),
     }
 
@@ -44,38 +48,33 @@ def network() -> DriveTransformer:
     return net.eval()
 
 
-@pytest.fixture(scope="module")
-def rays() -> torch.Tensor:
-    return torch.randn(VIEWS, 24, 6, generator=torch.Generator().manual_seed(3))
-
-
 def latents(batch: int, frames: int, seed: int = 1) -> torch.Tensor:
     return torch.randn(batch, frames, VIEWS, SIZE.latent_channels, ROWS, COLUMNS, generator=torch.Generator().manual_seed(seed))
 
 
 @torch.no_grad()
-def test_a_frame_does_not_depend_on_the_future(network: DriveTransformer, rays: torch.Tensor) -> None:
+def test_a_frame_does_not_depend_on_the_future(network: DriveTransformer) -> None:
     conditions, x, tau, step = told(1, 5), latents(1, 5), torch.rand(1, 5), torch.ones(1)
-    before = network(x, tau, step, network.embed(conditions, rays))
+    before = network(x, tau, step, network.embed(conditions))
     x2, later = x.clone(), {key: value.clone() for key, value in conditions.items()}
     x2[:, 3:] += 1.0
     later["motion"][:, 3:] += 1.0
     later["label"][:, 3:] = 0
-    after = network(x2, tau, step, network.embed(later, rays))
+    after = network(x2, tau, step, network.embed(later))
     torch.testing.assert_close(before[:, :3], after[:, :3])
     assert (before[:, 3:] - after[:, 3:]).abs().max() > 1e-3
 
 
 @torch.no_grad()
-def test_one_frame_at_a_time_with_kept_past_equals_the_whole_clip(network: DriveTransformer, rays: torch.Tensor) -> None:
+def test_one_frame_at_a_time_with_kept_past_equals_the_whole_clip(network: DriveTransformer) -> None:
     frames = SIZE.window - 1
     conditions, x = told(2, frames), latents(2, frames)
-    whole = network(x, torch.ones(2, frames), torch.full((2,), 1 / 16), network.embed(conditions, rays))
-    session = Session(network, rays)
+    whole = network(x, torch.ones(2, frames), torch.full((2,), 1 / 16), network.embed(conditions))
+    session = Session(network)
     memory = session.start()
     for t in range(frames):
         now = {key: value[:, t : t + 1] for key, value in conditions.items()}
-        embedded = network.embed(now, rays)
+        embedded = network.embed(now)
         recalled = network.recall(memory.past, embedded)
         alone = network(x[:, t : t + 1], torch.ones(2, 1), torch.full((2,), 1 / 16), embedded, recalled)
         torch.testing.assert_close(alone, whole[:, t : t + 1], atol=1e-4, rtol=1e-4)
@@ -83,17 +82,17 @@ def test_one_frame_at_a_time_with_kept_past_equals_the_whole_clip(network: Drive
 
 
 @torch.no_grad()
-def test_cars_of_a_batch_do_not_mix(network: DriveTransformer, rays: torch.Tensor) -> None:
+def test_cars_of_a_batch_do_not_mix(network: DriveTransformer) -> None:
     conditions, noise = told(3, 1), latents(3, 1)
-    session = Session(network, rays, steps=2)
+    session = Session(network, steps=2)
     together, _ = session.dream(session.start(), conditions, noise)
     alone, _ = session.dream(session.start(), {key: value[1:2] for key, value in conditions.items()}, noise[1:2])
     torch.testing.assert_close(together[1:2], alone, atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
-def test_a_memory_can_be_stepped_twice(network: DriveTransformer, rays: torch.Tensor) -> None:
-    session = Session(network, rays, steps=2)
+def test_a_memory_can_be_stepped_twice(network: DriveTransformer) -> None:
+    session = Session(network, steps=2)
     _, memory = session.dream(session.start(), told(1, 1), latents(1, 1))
     one, _ = session.dream(memory, told(1, 1, 5), latents(1, 1, 6))
     session.dream(memory, told(1, 1, 7), latents(1, 1, 8))
@@ -102,8 +101,8 @@ def test_a_memory_can_be_stepped_twice(network: DriveTransformer, rays: torch.Te
 
 
 @torch.no_grad()
-def test_the_past_stays_bounded_and_keeps_its_first_frame(network: DriveTransformer, rays: torch.Tensor) -> None:
-    session = Session(network, rays, steps=1)
+def test_the_past_stays_bounded_and_keeps_its_first_frame(network: DriveTransformer) -> None:
+    session = Session(network, steps=1)
     memory, first = session.start(), None
     for t in range(2 * SIZE.window):
         _, memory = session.dream(memory, told(1, 1, t) | {"time_s": torch.full((1, 1), 0.2 * t)}, latents(1, 1, t))
@@ -115,7 +114,7 @@ def test_the_past_stays_bounded_and_keeps_its_first_frame(network: DriveTransfor
 
 @pytest.mark.parametrize("group", [g for g in GROUPS if g != "text"])
 @torch.no_grad()
-def test_a_dropped_condition_has_no_influence(network: DriveTransformer, rays: torch.Tensor, group: str) -> None:
+def test_a_dropped_condition_has_no_influence(network: DriveTransformer, group: str) -> None:
     touched = {"layout": ("label", "log_depth", "paint"), "weather": ("weather",), "light": ("light", "sun")}.get(group, (group,))
     one, other = told(1, 1, 0), told(1, 1, 0)
     fresh = told(1, 1, 99)
@@ -123,9 +122,17 @@ def test_a_dropped_condition_has_no_influence(network: DriveTransformer, rays: t
         other[key] = fresh[key] if key != "polylines" else 2 * other[key]
     other["weather"] = (one["weather"] + 1) % 4 if group == "weather" else one["weather"]
     noise = latents(1, 1)
-    told_apart = [Session(network, rays, 1).dream(Session(network, rays).start(), c, noise)[0] for c in (one, other)]
+    told_apart = [Session(network, 1).dream(Session(network).start(), c, noise)[0] for c in (one, other)]
     assert (told_apart[0] - told_apart[1]).abs().max() > 1e-4
-    alike = [
-        Session(network, rays, 1, frozenset({group})).dream(Session(network, rays).start(), c, noise)[0] for c in (one, other)
-    ]
+    alike = [Session(network, 1, frozenset({group})).dream(Session(network).start(), c, noise)[0] for c in (one, other)]
     assert torch.equal(alike[0], alike[1])
+
+
+@torch.no_grad()
+def test_a_camera_that_is_moved_shows_something_else_and_leaves_the_past_alone(network: DriveTransformer) -> None:
+    conditions, x, tau, step = told(1, 4), latents(1, 4), torch.rand(1, 4), torch.ones(1)
+    moved = conditions | {"ego_from_camera": conditions["ego_from_camera"].clone()}
+    moved["ego_from_camera"][:, 2:, 1, 2, 3] += 0.5  # the front camera half a metre higher from the third frame on
+    before, after = network(x, tau, step, network.embed(conditions)), network(x, tau, step, network.embed(moved))
+    assert torch.equal(before[:, :2], after[:, :2])
+    assert (before[:, 2:, 1] - after[:, 2:, 1]).abs().max() > 1e-4

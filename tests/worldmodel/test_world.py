@@ -15,7 +15,8 @@ from drivewm.sim.engine import Engine
 from drivewm.sim.rigs import nuscenes_rig
 from drivewm.testing import check_world, straight_scene
 from drivewm.worldmodel.autoencoder import FrameCodec
-from drivewm.worldmodel.conditions import FREE_REGIME, camera_rays, frame_conditions
+from drivewm.worldmodel.conditions import FREE_REGIME, frame_conditions
+from drivewm.worldmodel.embedding import camera_rays
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.sizes import SIZES
 from drivewm.worldmodel.transformer import DriveTransformer
@@ -96,8 +97,10 @@ def test_motion_is_the_step_since_the_last_frame() -> None:
 
 
 def test_the_front_camera_looks_ahead_and_the_back_camera_back() -> None:
-    rays = camera_rays(RIG, 4, 6)
+    intrinsics, poses = torch.from_numpy(RIG.intrinsics), torch.from_numpy(RIG.ego_from_camera)
+    rays = camera_rays(intrinsics, poses, RIG.size_px, 16).reshape(6, 4, 6, 6).numpy()
     np.testing.assert_allclose(np.linalg.norm(rays[..., 3:], axis=-1), 1.0, atol=1e-5)
+    np.testing.assert_allclose(rays[:, 0, 0, :3], RIG.ego_from_camera[:, :3, 3])
     middle = rays[:, 1:3, 2:4, 3:].mean((1, 2))
     assert middle[RIG.names.index("CAM_FRONT"), 0] > 0.95
     assert middle[RIG.names.index("CAM_BACK"), 0] < -0.95

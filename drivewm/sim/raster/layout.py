@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,9 +24,15 @@ class Layout:
     paint: Array  # uint8 [V, H, W], index into PAINT_RGB, 0 where nothing is painted
 
 
-def layout(road: RoadMap, state: WorldState, rig: CameraRig) -> Layout:
+def layout(road: RoadMap, state: WorldState, rig: CameraRig, exposure_s: Array | None = None) -> Layout:
     """Cuboids of agents, road polygons, markings, crosswalks, sidewalks, buildings, trees and signal heads as the cameras see
-    them. ``state`` has no leading axes."""
+    them. ``state`` has no leading axes.
+
+    With ``exposure_s`` [V] each camera sees the agents where they are that long after the time of ``state``, at their speed.
+    """
+    if exposure_s is not None and exposure_s.any():
+        views = [layout(road, _later(state, float(after_s)), rig.only(v)) for v, after_s in enumerate(exposure_s)]
+        return Layout(*(np.concatenate([getattr(view, name) for view in views]) for name in Layout.__slots__))
     optics, place = prepare(rig, 1), place_of(road)
     faces = place.faces(state, plain=True)
     samples = look(place, faces, optics, state.ego_xy_yaw_world)
@@ -36,6 +42,14 @@ def layout(road: RoadMap, state: WorldState, rig: CameraRig) -> Layout:
     label.reshape(-1)[at] = faces.label[painted.face].take(row)
     colour[at] = faces.paint[faces.group[painted.face]].take(row)
     return Layout(label, log_depth(samples.depth_m), colour.reshape(label.shape))
+
+
+def _later(state: WorldState, after_s: float) -> WorldState:
+    """The state with the agents moved on; the ego stays, its cameras have been moved."""
+    agents = state.agents
+    yaw = agents.xy_yaw_world[:, 2]
+    step = after_s * agents.speed_mps[:, None] * np.stack([np.cos(yaw), np.sin(yaw), 0 * yaw], -1)
+    return replace(state, agents=replace(agents, xy_yaw_world=agents.xy_yaw_world + step))
 
 
 def log_depth(depth_m: Array) -> Array:
