@@ -147,3 +147,33 @@ def overlay(
         write_overlay(read, name, frame, out, report)
     found = measure(read, name, frame)
     finish(as_json, {"picture": out, "geometry": found}, *in_words(found), str(out))
+
+
+@app.command()
+def reconstruct(
+    sources: Annotated[list[Path], typer.Argument(help="Images, folders of images, videos, nuScenes folders; each is reported.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for report.json and a sheet of pictures for each source.")],
+    autoencoder: Annotated[
+        str, typer.Option(help="tiny, a folder of ours or of diffusers, or owner/name in the local Hugging Face cache.")
+    ] = "tiny",
+    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH in pixels; by default as they are, 432x768 at most.")] = None,
+    frames: Annotated[int, typer.Option(help="Pictures of each source, evenly spread.", min=1)] = 24,
+    clip: Annotated[int, typer.Option(help="Frames in a row at once, for autoencoders of video.", min=1)] = 1,
+    features: Annotated[
+        Path | None, typer.Option(help="Folder of a vision model of transformers to compare features of.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Real pictures through an autoencoder and back: how alike they stay, beside JPEG and blur. Nothing is downloaded."""
+    from rich.table import Table
+
+    from drivewm.evaluation.reconstruction import ReconstructOptions, reconstruct, report_rows, size_of
+
+    options = ReconstructOptions(size_of(size) if size else None, frames, clip, features)
+    with progress("reconstructing", as_json) as report:
+        found = reconstruct(sources, autoencoder, out, options, report)
+    head, *rows = report_rows(found)
+    table = Table(*head, box=None)
+    for row in rows:
+        table.add_row(*row)
+    finish(as_json, {"report": out / "report.json", **found}, table, f"mean (worst); pictures in {out}")
