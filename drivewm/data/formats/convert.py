@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from drivewm.data.recorded.assembly import cut_road
 from drivewm.data.tables import Placement, table_writer, write_maps, write_words
 from drivewm.datatypes import Array, RoadMap
 from drivewm.errors import InputError, did_you_mean
-from drivewm.registry import resolve
+from drivewm.registry import BUILT_IN, resolve
 from drivewm.store import atomic_folder
 
 VERSION = "v1.0-converted"
@@ -100,7 +101,7 @@ def convert(
     source cannot be read, and when ``out`` holds something.
     """
     options.check()
-    adapter: Adapter = resolve("drivewm.formats", format_name)
+    adapter = _adapter(format_name)
     if not source.exists():
         raise InputError("does not exist", file=source)
     with atomic_folder(out) as root:
@@ -121,16 +122,43 @@ def check_target(name: str) -> None:
         raise InputError(f"cannot be written: {name!r}", hint=did_you_mean(name, list(TARGETS)) or f"known: {', '.join(TARGETS)}")
 
 
+def _adapter(name: str) -> Adapter:
+    """The adapter of a name; what one from outside stumbles over becomes a sentence."""
+    found: Adapter = resolve("drivewm.formats", name)
+    if name in BUILT_IN["drivewm.formats"]:
+        return found
+
+    def careful(source: Path) -> Iterator[RecordedDrive]:
+        try:
+            for drive in found(source):
+                if not isinstance(drive, RecordedDrive):
+                    raise TypeError(f"it gives a {type(drive).__name__}, not a RecordedDrive")
+                yield drive
+        except (InputError, OSError):
+            raise
+        except Exception as error:  # whatever a stranger's adapter raises
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            reason = f"adapter {name!r} fails at {Path(last.filename).name}:{last.lineno}: {type(error).__name__}: {error}"
+            raise InputError(reason, file=source) from error
+
+    return careful
+
+
 def _survey(adapter: Adapter, source: Path, options: ConvertOptions) -> tuple[dict[str, tuple[Array, Array]], int]:
     """Looks at every drive: the corners of those with a map, and how many files there are in all."""
     corners: dict[str, tuple[Array, Array]] = {}
     names: set[str] = set()
+    rig: list[str] | None = None
     total = 0
     for drive in adapter(source):
         check_drive(drive, source)
         if drive.name in names:
             raise InputError(f"has two drives of the name {drive.name}", file=source)
         names.add(drive.name)
+        cameras = sorted(camera.name for camera in drive.cameras)
+        if cameras != (rig := rig or cameras):
+            reason = "has other cameras than the drives before it"
+            raise InputError(reason, file=source, place=f"drive {drive.name}", hint="a data set has one rig; convert it alone")
         if len(names) > MOST_DRIVES:
             raise InputError(f"holds more than {MOST_DRIVES} drives", file=source, hint="convert parts into several folders")
         total += sum(len(shots) for shots in chosen(drive, options.camera_hz, options.key_hz).shots.values())

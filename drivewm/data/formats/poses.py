@@ -8,12 +8,15 @@ from drivewm.datatypes import Array
 
 
 def transforms(xyz: Array, wxyz: Array) -> Array:
-    """Transforms [..., 4, 4] of positions [..., 3] and quaternions [..., 4] (w first), which need not be of unit length."""
+    """Transforms [..., 4, 4] of positions [..., 3] and quaternions [..., 4] (w first) of any length but 0, which gives NaN."""
     from scipy.spatial.transform import Rotation
 
     xyz, wxyz = np.asarray(xyz, np.float64), np.asarray(wxyz, np.float64)
     out = np.zeros((*xyz.shape[:-1], 4, 4))
-    turn = Rotation.from_quat(np.roll(wxyz, -1, axis=-1).reshape(-1, 4)).as_matrix()
+    length = np.linalg.norm(wxyz, axis=-1, keepdims=True)
+    unit = np.where((length > 0) & np.isfinite(length), wxyz, [1.0, 0.0, 0.0, 0.0])
+    turn = Rotation.from_quat(np.roll(unit, -1, axis=-1).reshape(-1, 4)).as_matrix()
+    turn[~(np.isfinite(length) & (length > 0)).reshape(-1)] = np.nan
     out[..., :3, :3], out[..., :3, 3], out[..., 3, 3] = turn.reshape(*xyz.shape[:-1], 3, 3), xyz, 1.0
     return out
 
@@ -29,11 +32,13 @@ def quaternion(transform: Array) -> list[float]:
 def at_times(time_us: Array, pose: Array, wanted_us: Array) -> Array:
     """Poses [W, 4, 4] at ``wanted_us`` from poses [P, 4, 4] at rising times: positions on straight lines, turns at even speed.
 
-    Before the first and after the last pose those hold.
+    Before the first and after the last pose those hold. NaN where some pose is not finite.
     """
     from scipy.spatial.transform import Rotation, Slerp
 
     wanted = np.clip(np.asarray(wanted_us, np.int64), time_us[0], time_us[-1])
+    if not np.isfinite(pose).all():
+        return np.full((len(wanted), 4, 4), np.nan)
     if len(time_us) == 1:
         return np.repeat(pose, len(wanted), axis=0)
     known_s, at_s = (time_us - time_us[0]) * 1e-6, (wanted - time_us[0]) * 1e-6

@@ -65,7 +65,7 @@ def _with_poses(drive: RecordedDrive) -> dict[str, list[Shot]]:
 
 def _placed(drive: RecordedDrive, channel: str, found: Sequence[Exposure | Sweep]) -> list[Shot]:
     """Shots in the order of time, one per instant, without those whose pose nobody knows."""
-    ordered: dict[int, Exposure | Sweep] = {one.time_us: one for one in found}
+    ordered: dict[int, Exposure | Sweep] = {int(one.time_us): one for one in found}
     ordered = dict(sorted(ordered.items()))
     poses = at_times(drive.time_us, drive.world_from_ego, np.array(list(ordered), np.int64))
     first, last = drive.time_us[0], drive.time_us[-1]
@@ -80,9 +80,11 @@ def _times(shots: list[Shot]) -> Array:
     return np.array([shot.time_us for shot in shots], np.int64)
 
 
-def _every(time_us: Array, rate_hz: float) -> Array:
-    """Indices of the instants nearest to every 1 / ``rate_hz`` seconds from the first on."""
-    wanted = np.arange(time_us[0], time_us[-1] + 1, 1e6 / rate_hz)
+def _every(time_us: Array, rate_hz: float, through: int = 0) -> Array:
+    """Indices of the instants nearest to every 1 / ``rate_hz`` seconds, counted from instant number ``through`` both ways."""
+    step_us = 1e6 / rate_hz
+    anchor = time_us[through]
+    wanted = np.arange(anchor - (anchor - time_us[0]) // step_us * step_us, time_us[-1] + 1, step_us)
     return np.unique(_nearest(time_us, wanted))
 
 
@@ -101,5 +103,5 @@ def _keyed(shots: list[Shot], key_us: Array, rate_hz: float | None) -> list[Shot
     key_of: dict[int, int] = {}
     for key in np.flatnonzero(close)[::-1]:  # one exposure serves one key frame, the earlier one
         key_of[int(nearest[key])] = int(key)
-    kept = set(range(len(shots))) if rate_hz is None else {*map(int, _every(time_us, rate_hz)), *key_of}
+    kept = {*range(len(shots))} if rate_hz is None else {*map(int, _every(time_us, rate_hz, min(key_of, default=0))), *key_of}
     return [replace(shots[i], key=key_of.get(i)) for i in sorted(kept)]
