@@ -17,9 +17,9 @@ Batches = Generator[Any, None, None]
 
 
 def loading_threads() -> int:
-    """Half of the cores this process may use, eight at most: the other half computes."""
+    """Two where there are cores for them, so that one reads while the other waits for the disk. More get in each other's way."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
-    return max(1, min(8, cores // 2))
+    return 2 if cores >= 4 else 1
 
 
 def prefetched(batch_at: BatchAt, steps: Iterable[int], threads: int, *, pin: bool = False) -> closing[Batches]:

@@ -4,8 +4,8 @@
 
 Drives of 96x160 are made (or taken from --drives), packed at the size of `tiny` and `base`, and encoded by an autoencoder with
 random weights (its speed and its latents' size are those of a trained one). `jpeg` is `NuScenesFolder.clip` of random windows;
-`jpeg + conditions` adds what the cache holds besides, which a training without cache would have to draw. `cache` is the very loader
-of `fit` with the tensors of `train worldmodel`, checksums verified, windows and batches of the size; 0 threads means that the
+`jpeg + conditions` adds what the cache holds besides, which a training without cache would have to draw. `cache` is the loader of
+`fit` with the tensors of `train worldmodel`, checksums verified, windows and batches of the size; 0 threads means that the
 training makes its batches itself. `processes` is torch's DataLoader over the same batches. The copy is one thread, memory to
 memory, of a frame's bytes. `cold` reads each frame once after the system was told to forget the files.
 """
@@ -18,6 +18,7 @@ import os
 import shutil
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -96,18 +97,26 @@ def from_cache(cache: Path, size: WorldModelSize, seconds: float, workers: list[
             with prefetched(batch_at, count(), threads) as batches:
                 out[name][threads] = per_second((frames for _ in batches), seconds)
         if threads:
-            loader = torch.utils.data.DataLoader(
-                _Steps(windows), batch_size=None, num_workers=threads, multiprocessing_context="fork"
-            )
+            told = {"batch_size": None, "num_workers": threads, "multiprocessing_context": "fork"}
+            loader: Any = torch.utils.data.DataLoader(_Steps(windows), **told)
             out["processes"][threads] = per_second((frames for _ in loader), seconds)
+    for what, checked in (("copy", False), ("copy_and_crc", True)):
+        out[f"{what}_frames_per_s"] = copied(frames, nbytes, checked)
+        out[f"share_of_{what}"] = out["threads"][0] / out[f"{what}_frames_per_s"]
+    return out
+
+
+def copied(frames: int, nbytes: int, checked: bool) -> float:
+    """Frames per second of copying rows of bytes in memory, with one CRC-32 per frame or without."""
     rows = np.random.default_rng(0).integers(0, 255, (frames, nbytes), np.uint8)
     into, copies, began = np.empty_like(rows), 0, time.perf_counter()
     while time.perf_counter() - began < 1.0:
         into[:] = rows
+        if checked:
+            for row in into:
+                zlib.crc32(row)
         copies += 1
-    out["copy_frames_per_s"] = copies * frames / (time.perf_counter() - began)
-    out["share_of_copy_at_0_threads"] = out["threads"][0] / out["copy_frames_per_s"]
-    return out
+    return copies * frames / (time.perf_counter() - began)
 
 
 def cold(cache: Path) -> float:
@@ -173,10 +182,12 @@ def main() -> None:
         for what in ("threads", "threads_single_frames", "processes"):
             for number, rate in row["cache"][what].items():
                 print(f"{name:5s} cache, {number} {what:22s} {rate:9.0f} ({rate / row['window']:.1f})")
-        kilobytes, copy = row["cache"]["bytes_per_frame"] / 1e3, row["cache"]["copy_frames_per_s"]
-        print(
-            f"{name:5s} plain copy of {kilobytes:.0f} kB per frame {copy:9.0f}, share {row['cache']['share_of_copy_at_0_threads']:.2f}"
-        )
+        cached = row["cache"]
+        for what in ("copy", "copy_and_crc"):
+            shown = f"{what} of {cached['bytes_per_frame'] / 1e3:.0f} kB"
+            print(
+                f"{name:5s} {shown:22s} {cached[f'{what}_frames_per_s']:9.0f}; 0 threads: {cached[f'share_of_{what}']:.0%} of it"
+            )
 
 
 if __name__ == "__main__":
