@@ -16,6 +16,7 @@ from drivewm.data.categories import ATTRIBUTES, CLASS_OF, token
 from drivewm.data.drives import bounds_xy, moved_road
 from drivewm.data.expansion import MapExpansion
 from drivewm.data.formats.blobs import Lens, write_sweep
+from drivewm.data.formats.boxes import at_keys
 from drivewm.data.formats.checking import check_drive
 from drivewm.data.formats.drive import Adapter, RecordedDrive, Sweep
 from drivewm.data.formats.shots import KEY_HZ, Chosen, Shot, chosen
@@ -75,7 +76,7 @@ class ConvertReport:
     version: str
     scenes: tuple[str, ...]
     counts: dict[str, int]  # key frames, images, sweeps, boxes
-    absent: dict[str, int]  # images and sweeps whose files were not there, exposures that no pose reaches
+    absent: dict[str, int]  # images and sweeps without a file, exposures without a pose, tracks seen at no key frame
     left_out: dict[str, tuple[str, ...]]  # by scene
 
 
@@ -254,6 +255,7 @@ def _add_road(work: _Work, drive: RecordedDrive, drivable: dict[str, list[Array]
 def _note(work: _Work, drive: RecordedDrive, kept: Chosen, place: Placement) -> None:
     work.counts["key frames"] += len(kept.key_us)
     work.absent["poses"] += kept.without_pose
+    work.absent["tracks between key frames"] += sum(not len(at_keys(track, kept.key_us).keys) for track in drive.boxes)
     work.sources[drive.name] = {
         "source": drive.source,
         "location": drive.location,
