@@ -46,13 +46,14 @@ def check(
     folder: Folder,
     version: Version = None,
     decode: Annotated[bool, typer.Option(help="Decode every image, not only look for it.")] = True,
+    workers: Workers = 2,
     as_json: Json = False,
 ) -> None:
     """Validate a folder and name what is wrong or missing with file and token. Exit code 1 when something is wrong."""
     from drivewm.data.check import check_folder
 
     with progress("checking", as_json) as report:
-        found = check_folder(folder, version, decode=decode, progress=report)
+        found = check_folder(folder, version, decode=decode, workers=workers, progress=report)
     problems = [": ".join(part for part in (p.file, p.place, p.reason) if part) for p in found.problems]
     absent = [f"without {what}: {len(names)} ({_some(names)})" for what, names in found.absent.items()]
     counts = ", ".join(f"{count} {what}" for what, count in found.counts.items() if count)
