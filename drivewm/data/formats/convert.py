@@ -157,7 +157,7 @@ def _survey(adapter: Adapter, source: Path, options: ConvertOptions) -> tuple[di
             raise InputError(f"has two drives of the name {drive.name}", file=source)
         names.add(drive.name)
         cameras = sorted(camera.name for camera in drive.cameras)
-        if cameras != (rig := rig or cameras):
+        if cameras != (rig := cameras if rig is None else rig):
             reason = "has other cameras than the drives before it"
             raise InputError(reason, file=source, place=f"drive {drive.name}", hint="a data set has one rig; convert it alone")
         if len(names) > MOST_DRIVES:
