@@ -149,15 +149,15 @@ def _survey(adapter: Adapter, source: Path, options: ConvertOptions) -> tuple[di
     """Looks at every drive: the corners of those with a map, and how many files there are in all."""
     corners: dict[str, tuple[Array, Array]] = {}
     names: set[str] = set()
-    rig: list[str] | None = None
+    rigs: set[tuple[str, ...]] = set()
     total = 0
     for drive in adapter(source):
         check_drive(drive, source)
         if drive.name in names:
             raise InputError(f"has two drives of the name {drive.name}", file=source)
         names.add(drive.name)
-        cameras = sorted(camera.name for camera in drive.cameras)
-        if cameras != (rig := cameras if rig is None else rig):
+        rigs.add(tuple(sorted(camera.name for camera in drive.cameras)))
+        if len(rigs) > 1:
             reason = "has other cameras than the drives before it"
             raise InputError(reason, file=source, place=f"drive {drive.name}", hint="a data set has one rig; convert it alone")
         if len(names) > MOST_DRIVES:
