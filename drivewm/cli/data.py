@@ -192,7 +192,7 @@ def convert(
     as_json: Json = False,
 ) -> None:
     """Recordings in another format as genuine nuScenes tables, images, sweeps and map; whole or not at all."""
-    from drivewm.data.formats.convert import ConvertOptions, check_target
+    from drivewm.data.formats.convert import SOURCES, ConvertOptions, check_target
     from drivewm.data.formats.convert import convert as make
 
     check_target(to_format)
@@ -202,5 +202,6 @@ def convert(
     counts = ", ".join(f"{count} {what}" for what, count in made.counts.items() if count)
     absent = [f"absent {what}: {count}" for what, count in made.absent.items()]
     shown = f"{len(made.scenes)} drives in {made.folder}: {counts}"
+    more = [f"and {len(told) - 20} sentences more in {made.version}/{SOURCES}"] if len(told) > 20 else []
     values = {"folder": made.folder, "version": made.version, "scenes": made.scenes, "counts": made.counts}
-    finish(as_json, {**values, "absent": made.absent, "left_out": told}, shown, *absent, *told)
+    finish(as_json, {**values, "absent": made.absent, "left_out": told}, shown, *absent, *told[:20], *more)

@@ -91,7 +91,7 @@ def _drive(log: Path) -> RecordedDrive:
     sweeps = sorted({*points, *(int(t) for t in np.unique(boxes.time_ns // 1000))})
     cameras, exposures = _cameras(log, sweeps)
     if not cameras:
-        left_out.append(f"there is no {INTRINSICS}, so no cameras")
+        left_out.append(f"there is no {INTRINSICS}, so no cameras and nothing to cut clips from")
     drawn = map_file(log)
     road, bike_lanes = read_road(drawn)
     if bike_lanes:
@@ -109,7 +109,6 @@ def _drive(log: Path) -> RecordedDrive:
         road=road,
         location=city,
         description=f"a drive in {city}",
-        vehicle="Ford Fusion Hybrid",
         left_out=tuple(left_out),
     )
 
