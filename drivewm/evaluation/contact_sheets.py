@@ -15,7 +15,7 @@ import numpy as np
 from drivewm.data.reader import NuScenesFolder, read_image
 from drivewm.data.stats import class_name
 from drivewm.data.survey import SceneSurvey, Sighting
-from drivewm.datatypes import Array
+from drivewm.datatypes import Array, Clip
 from drivewm.errors import InputError
 from drivewm.evaluation.birdseye import AGENT_COLOUR
 from drivewm.evaluation.figures import Photo, jpeg_uri
@@ -26,6 +26,7 @@ PANEL_PX = 200  # width of a camera in a mosaic
 CROP_PX = (132, 176)  # height, width
 PER_SKY, PER_CLASS = 2, 2
 _TRIES = 6  # scenes that are looked at for one picture
+MISSING_IMAGE = "image is missing"  # the reader's reason; what is absent is counted elsewhere
 _ROOM = 2.2  # a cut-out is this many times as wide and high as the box
 
 
@@ -46,37 +47,43 @@ def contact_sheets(folder: NuScenesFolder, scenes: Sequence[SceneSurvey], most: 
     skies = _moments(pictured)
     each = max(1, min(PER_SKY, most // max(len(skies), 1)))
     for sky in sorted(skies, key=lambda sky: -len(skies[sky]))[:most]:
-        made = 0
-        for scene, frame in skies[sky][:_TRIES]:
-            photo = _mosaic(folder, scene, frame, sheets) if made < each else None
-            if photo is not None:
-                sheets.mosaics.append(photo)
-                made += 1
+        photos = (_mosaic(folder, scene, frames, sheets) for scene, frames in skies[sky][:_TRIES])
+        sheets.mosaics += islice((photo for photo in photos if photo is not None), each)
     if pictured:
         sheets.crops = _crops(folder, [sighting for scene in pictured for sighting in scene.sightings], sheets)
     return sheets
 
 
-def _moments(scenes: Sequence[SceneSurvey]) -> dict[tuple[str, str], list[tuple[SceneSurvey, int]]]:
-    """For every weather and light the scenes that have it, each with the key frame in the middle of that time."""
-    out: dict[tuple[str, str], list[tuple[SceneSurvey, int]]] = defaultdict(list)
+def _moments(scenes: Sequence[SceneSurvey]) -> dict[tuple[str, str], list[tuple[SceneSurvey, list[int]]]]:
+    """For every weather and light the scenes that have it, each with its key frames under it, from the middle outwards."""
+    out: dict[tuple[str, str], list[tuple[SceneSurvey, list[int]]]] = defaultdict(list)
     for scene in scenes:
         by_sky: dict[tuple[str, str], list[int]] = defaultdict(list)
         for frame in scene.key_frames:
             by_sky[scene.sky[frame]].append(frame)
         for sky, frames in by_sky.items():
-            out[sky].append((scene, frames[len(frames) // 2]))
+            middle = frames[len(frames) // 2]
+            out[sky].append((scene, sorted(frames, key=lambda frame: abs(frame - middle))))
     return out
 
 
-def _mosaic(folder: NuScenesFolder, scene: SceneSurvey, frame: int, sheets: Sheets) -> Photo | None:
+def _mosaic(folder: NuScenesFolder, scene: SceneSurvey, frames: Sequence[int], sheets: Sheets) -> Photo | None:
+    """All cameras at the first of these frames whose images are there."""
     height, width = folder.rig(scene.info.token).size_px
     size = (round(PANEL_PX * height / width), PANEL_PX) if width > PANEL_PX else (height, width)
-    try:
-        clip = folder.clip(scene.info.token, frame, 1, size_px=size)
-    except InputError as error:
-        sheets.unreadable.append(str(error))
-        return None
+    for frame in frames:
+        try:
+            clip = folder.clip(scene.info.token, frame, 1, size_px=size)
+        except InputError as error:
+            if error.reason != MISSING_IMAGE:
+                sheets.unreadable.append(str(error))
+                return None
+        else:
+            return _captioned(clip, scene, frame)
+    return None
+
+
+def _captioned(clip: Clip, scene: SceneSurvey, frame: int) -> Photo:
     picture = mosaic(clip.images[0], clip.rig.names, panel_width_px=PANEL_PX)
     weather, light = scene.sky[frame]
     told = [weather, light.replace("_", " "), *([scene.info.manner.replace("_", " ")] if scene.info.manner else [])]

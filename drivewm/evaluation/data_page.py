@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from drivewm.evaluation.report import Group, Page, Section, Table, Tile, write_p
 from drivewm.store import provenance
 
 MOSAICS, SMALL_MAPS = 18, 12  # on a page, shared among its data sets
+_WITHOUT = {"images": "some or all images", "map": "map", "can_bus": "CAN bus", "annotations": "annotations"}
 NAMED = 20  # scenes without something that are listed by name
 
 
@@ -67,6 +68,8 @@ def read_set(root: str | Path, version: str | None, split: str | None, progress:
 
 def write_data_page(out: str | Path, sets: Sequence[DataSet], command: str) -> Path:
     """The page as one HTML file that needs nothing beside it."""
+    often = Counter(data.name for data in sets)
+    sets = [replace(data, name=str(data.folder.root)) if often[data.name] > 1 else data for data in sets]
     names = tuple(data.name for data in sets)
     surveys = [data.scenes for data in sets]
     page = Page(
@@ -102,12 +105,13 @@ def _tiles(sets: Sequence[DataSet]) -> list[Tile]:
         each = ", ".join(f"{data.name} {form.format(v)}" for data, v in zip(sets, values, strict=True))
         return Tile(label, form.format(sum(values)), each if len(sets) > 1 else "")
 
+    hours = [data.stats.hours for data in sets]
     return [
         tile("scenes", [data.stats.scenes for data in sets]),
-        tile("hours", [data.stats.hours for data in sets], "{:.3g}"),
+        tile("hours", hours, "{:.1f}") if sum(hours) >= 1 else tile("minutes", [60 * h for h in hours], "{:.1f}"),
         tile("km driven", [sum(map(path_length_m, data.scenes)) / 1000 for data in sets], "{:.3g}"),
         tile("frames", [data.stats.frames for data in sets]),
-        tile("images there", [sum(_images(data)) - sum(s.info.images_absent for s in data.scenes) for data in sets]),
+        tile("images at frames", [sum(_images(data)) - sum(s.info.images_absent for s in data.scenes) for data in sets]),
         tile("road users and objects", [sum(data.stats.tracks_by_class.values()) for data in sets]),
         tile("agents, frame by frame", [sum(data.stats.agents_by_class.values()) for data in sets]),
         tile("annotations", [int(sum(scene.visibility.sum() for scene in data.scenes)) for data in sets]),
@@ -134,7 +138,7 @@ def _maps(data: DataSet) -> Section:
 def _sheets(data: DataSet) -> Section:
     title, sheets = f"What the cameras of {data.name} saw", data.sheets
     if not sheets.mosaics:
-        return Section(title, f"None of the {sum(_images(data)):,} images that the tables name can be shown.")
+        return Section(title, f"None of the {sum(_images(data)):,} images that the tables name for frames can be shown.")
     groups = [Group("photo", tuple(sheets.mosaics), layout="wide")]
     if sheets.crops:
         groups.append(Group("photo", tuple(sheets.crops), "Road users, each in the camera that shows it largest", "dense"))
@@ -159,17 +163,17 @@ def _shares(sets: Sequence[DataSet]) -> Table:
         ("scenes by side of traffic", *(told(Counter(s.traffic or "not told" for s in data.scenes)) for data in sets)),
         ("scenes by location", *(told(Counter(s.location for s in data.scenes)) for data in sets)),
     ]
-    return Table(("", *(data.name for data in sets)), tuple(rows))
+    return Table(("", *(data.name for data in sets)), tuple(rows), "What was recorded counts as expert driving.")
 
 
 def _missing(sets: Sequence[DataSet]) -> Table:
     rows = []
     for data in sets:
-        without = {what: sorted(data.folder.missing[what]) for what in ("images", "map", "can_bus")}
-        without["annotations"] = sorted(scene.info.name for scene in data.scenes if not scene.annotated)
+        bare = {scene.info.name for scene in data.scenes if not scene.annotated}
+        without = {what: sorted({**data.folder.missing, "annotations": bare}[what]) for what in _WITHOUT}
         for what, names in without.items():
             listed = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
-            rows.append((data.name, what.replace("can_bus", "CAN bus"), f"{len(names)} of {data.stats.scenes}", listed or "none"))
+            rows.append((data.name, _WITHOUT[what], f"{len(names)} of {data.stats.scenes}", listed or "none"))
         rows += [(data.name, "image that cannot be read", "", sentence) for sentence in data.sheets.unreadable[:NAMED]]
     note = "Without CAN bus the ego's speed, acceleration and curvature come from its poses."
     return Table(("set", "without", "scenes", "which"), tuple(rows), note)

@@ -12,6 +12,8 @@ from drivewm.data.survey import SceneSurvey
 from drivewm.datatypes import Array, RoadMap
 from drivewm.evaluation.figures import DriveMap, Trace, stencil_uri
 
+Maps = list[DriveMap]
+
 SPLITS = ("train", "val", "test", "none")  # in the order of their colours
 WIDE_PX, TALL_PX, SMALL_PX = 1000, 760, 240  # at most
 FINEST_PX_PER_M = 4.0
@@ -107,9 +109,7 @@ class Atlas:
         for sheet in self._sheets(scene):
             sheet.draw_road(road)
 
-    def finished(
-        self, scenes: Sequence[SceneSurvey], words: Callable[[SceneSurvey], str]
-    ) -> tuple[list[DriveMap], list[DriveMap]]:
+    def finished(self, scenes: Sequence[SceneSurvey], words: Callable[[SceneSurvey], str]) -> tuple[Maps, Maps]:
         """Overviews and small maps; ``words`` tells what a scene is like."""
         for scene in scenes:
             for sheet in self._sheets(scene):
@@ -118,7 +118,8 @@ class Atlas:
         for place, sheet in self.overviews.items():
             here = [scene for scene in scenes if scene.location == place]
             km = sum(path_length_m(scene) for scene in here) / 1000
-            detail = f"{len(here)} drives, {km:.2f} km" + ("" if sheet.road.any() else ", without a map")
+            drives = f"{len(here)} drive{'' if len(here) == 1 else 's'}"
+            detail = f"{drives}, {km:.2f} km" + ("" if sheet.road.any() else ", without a map")
             overviews.append(sheet.finished(place, detail))
         small = [
             self.small[scene.info.token].finished(scene.info.name, words(scene))
