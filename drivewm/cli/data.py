@@ -48,13 +48,14 @@ def check(
     folder: Folder,
     version: Version = None,
     decode: Annotated[bool, typer.Option(help="Decode every image, not only look for it.")] = True,
+    workers: Workers = 2,
     as_json: Json = False,
 ) -> None:
     """Validate a folder and name what is wrong or missing with file and token. Exit code 1 when something is wrong."""
     from drivewm.data.check import check_folder
 
     with progress("checking", as_json) as report:
-        found = check_folder(folder, version, decode=decode, progress=report)
+        found = check_folder(folder, version, decode=decode, workers=workers, progress=report)
     problems = [": ".join(part for part in (p.file, p.place, p.reason) if part) for p in found.problems]
     absent = [f"without {what}: {len(names)} ({_some(names)})" for what, names in found.absent.items()]
     counts = ", ".join(f"{count} {what}" for what, count in found.counts.items() if count)
@@ -171,3 +172,33 @@ def overlay(
         write_overlay(read, name, frame, out, report)
     found = measure(read, name, frame)
     finish(as_json, {"picture": out, "geometry": found}, *in_words(found), str(out))
+
+
+@app.command()
+def reconstruct(
+    sources: Annotated[list[Path], typer.Argument(help="Images, folders of images, videos, nuScenes folders; each is reported.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for report.json and a sheet of pictures for each source.")],
+    autoencoder: Annotated[
+        str, typer.Option(help="tiny, a folder of ours or of diffusers, or owner/name in the local Hugging Face cache.")
+    ] = "tiny",
+    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH in pixels; by default as they are, 432x768 at most.")] = None,
+    frames: Annotated[int, typer.Option(help="Pictures of each source, evenly spread.", min=1)] = 24,
+    clip: Annotated[int, typer.Option(help="Frames in a row at once, for autoencoders of video.", min=1)] = 1,
+    features: Annotated[
+        Path | None, typer.Option(help="Folder of a vision model of transformers to compare features of.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Real pictures through an autoencoder and back: how alike they stay, beside JPEG and blur. Nothing is downloaded."""
+    from rich.table import Table
+
+    from drivewm.evaluation.reconstruction import ReconstructOptions, reconstruct, report_rows, size_of
+
+    options = ReconstructOptions(size_of(size) if size else None, frames, clip, features)
+    with progress("reconstructing", as_json) as report:
+        found = reconstruct(sources, autoencoder, out, options, report)
+    head, *rows = report_rows(found)
+    table = Table(*head, box=None)
+    for row in rows:
+        table.add_row(*row)
+    finish(as_json, {"report": out / "report.json", **found}, table, f"mean (worst); pictures in {out}")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, UnidentifiedImageError
+
 from drivewm.data.devkit import find_version
 from drivewm.data.faults import Tables, dangling, read_table, wrong_values
-from drivewm.data.reader import read_image
 from drivewm.data.tables import TABLES
 from drivewm.errors import InputError
 
@@ -65,7 +67,7 @@ Rows = list[dict[str, Any]]
 
 
 def check_folder(
-    root: str | Path, version: str | None = None, *, decode: bool = True, progress: Progress | None = None
+    root: str | Path, version: str | None = None, *, decode: bool = True, workers: int = 1, progress: Progress | None = None
 ) -> CheckReport:
     """Reads all tables and images of a nuScenes folder (or of its parts) and tells what is wrong.
 
@@ -89,7 +91,7 @@ def check_folder(
         rows = _images_by_scene(part, prefix, tables, found)
         counts["images"] += len(rows)
         if decode:
-            _decode(part, prefix, rows, found, progress)
+            _decode(part, prefix, rows, found, workers, progress)
     counts.update({f"bad:{kind}": count for kind, count in found.kinds.items()})
     absent = {what: tuple(names) for what, names in found.absent.items()}
     return CheckReport(tuple(found.problems), dict(counts), absent)
@@ -165,16 +167,38 @@ def _images_by_scene(root: Path, prefix: str, tables: Tables, found: _Findings) 
     return out
 
 
-def _decode(root: Path, prefix: str, rows: Rows, found: _Findings, progress: Progress | None) -> None:
-    for done, row in enumerate(rows, start=1):
-        file, place = str(row["filename"]), f"token {row['token']}"
+def _decode(root: Path, prefix: str, rows: Rows, found: _Findings, workers: int, progress: Progress | None) -> None:
+    def look(row: dict[str, Any]) -> tuple[int, int] | str:
         try:
-            height, width = read_image(root / file).shape[:2]
+            return stored_size_px(root / str(row["filename"]))
         except InputError as error:
-            found.add("image", prefix + file, place, error.reason)
-        else:
-            if (height, width) != (row.get("height"), row.get("width")):
-                reason = f"image is {height}x{width}, table says {row.get('height')}x{row.get('width')}"
-                found.add("image", prefix + file, place, reason)
-        if progress and (done % 500 == 0 or done == len(rows)):
-            progress(done, len(rows))
+            return error.reason
+
+    with ThreadPoolExecutor(workers) as pool:  # the decoder leaves the interpreter to others
+        for done, (row, seen) in enumerate(zip(rows, pool.map(look, rows), strict=True), start=1):
+            told = (row.get("height"), row.get("width"))
+            if seen != told:
+                reason = seen if isinstance(seen, str) else f"image is {seen[0]}x{seen[1]}, table says {told[0]}x{told[1]}"
+                found.add("image", prefix + str(row["filename"]), f"token {row['token']}", reason)
+            if progress and (done % 500 == 0 or done == len(rows)):
+                progress(done, len(rows))
+
+
+def stored_size_px(path: Path) -> tuple[int, int]:
+    """Height and width of an image that can be decoded to its end; raises InputError for others.
+
+    A JPEG is decoded at an eighth of its size: all of its data is read, at a quarter of the cost.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            image.draft("L", (max(width // 8, 1), max(height // 8, 1)))
+            image.load()
+    except FileNotFoundError as error:
+        raise InputError("image is missing", file=path) from error
+    except UnidentifiedImageError as error:
+        raise InputError("is not an image we can decode", file=path) from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        cut = "truncated" in str(error) or "EOF" in str(error)
+        raise InputError("image is cut short" if cut else f"cannot be decoded: {error}"[:120], file=path) from error
+    return height, width

@@ -16,7 +16,6 @@ import numpy as np
 
 from drivewm.data.reader import NuScenesFolder
 from drivewm.datatypes import Array, CameraRig, Clip
-from drivewm.errors import InputError
 from drivewm.geometry import box_corners_xy, ego_from_world
 
 NEAR_M = 50.0  # boxes further away are a few pixels
@@ -58,13 +57,13 @@ class Geometry:
         return int(SHIFTS_PX[right]), int(SHIFTS_PX[down])
 
 
-def measure(folder: NuScenesFolder, scene: str, frame: int = 0) -> Geometry:
-    """The geometry of a key frame; raises InputError where the frame is no key frame or its images are absent."""
+def measure(folder: NuScenesFolder, scene: str, frame: int = 0) -> Geometry | None:
+    """The geometry of a key frame; None for the frames between, whose boxes are interpolated. Raises InputError for unknown ones."""
     index, clip = folder.index(scene), folder.clip(scene, frame, 1, states_only=True)
     nusc = folder.devkit_of(scene)
     sample = nusc.get("sample", nusc.get("sample_data", index.image_tokens[frame][index.reference])["sample_token"])
     if not nusc.get("sample_data", index.image_tokens[frame][index.reference])["is_key_frame"]:
-        raise InputError(f"frame {frame} is no key frame", file=folder.root, place=f"scene {index.name}")
+        return None
     lidar = sample["data"].get("LIDAR_TOP")
     counts = _points_in_boxes(nusc, lidar) if lidar else []
     cameras, seen = [], set[str]()
@@ -85,8 +84,10 @@ def measure(folder: NuScenesFolder, scene: str, frame: int = 0) -> Geometry:
     )
 
 
-def in_words(found: Geometry) -> list[str]:
+def in_words(found: Geometry | None) -> list[str]:
     """What a person wants to read of it."""
+    if found is None:
+        return ["no key frame: its boxes are interpolated, nothing is measured"]
     lines = [f"{found.scene}, frame {found.frame}: {found.boxes} boxes"]
     if found.boxes_with_points:
         lines.append(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -49,12 +50,22 @@ def write_video(path: str | Path, pictures: Iterable[Array], rate_hz: float) -> 
     return Path(path)
 
 
-def read_video(path: str | Path) -> NDArray[np.uint8]:
-    """All pictures [T, H, W, 3] of a video; InputError if the file is not one."""
+def read_video(path: str | Path, only: Collection[int] | None = None) -> NDArray[np.uint8]:
+    """All pictures [T, H, W, 3] of a video, or ``only`` those with these numbers; InputError if the file is not one."""
     try:
         with av.open(str(path)) as container:
-            return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-    except (av.FFmpegError, ValueError) as error:
+            frames = enumerate(islice(container.decode(video=0), None if only is None else max(only) + 1))
+            return np.stack([frame.to_ndarray(format="rgb24") for i, frame in frames if only is None or i in only])
+    except (av.FFmpegError, ValueError, IndexError) as error:
+        raise InputError(f"not a readable video ({error})", file=path) from error
+
+
+def video_frames(path: str | Path) -> int:
+    """How many pictures a video holds, without decoding them; InputError if the file is not one."""
+    try:
+        with av.open(str(path)) as container:
+            return sum(packet.size > 0 for packet in container.demux(video=0))
+    except (av.FFmpegError, IndexError) as error:
         raise InputError(f"not a readable video ({error})", file=path) from error
 
 

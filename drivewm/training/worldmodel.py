@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from drivewm.errors import InputError
 from drivewm.training.autoencoder import pixel_weight
 from drivewm.training.cache import UNTOLD, FrameCache, Tensors
 from drivewm.training.loop import FitOptions, OnLog, fit
@@ -54,7 +55,14 @@ def train_worldmodel(
     options: FitOptions,
     on_log: OnLog | None = None,
 ) -> DreamPipeline:
-    """Train on latents of ``codec`` and save the whole world model to ``out/world``. Resumes from ``out``."""
+    """Train on latents of ``codec`` and save the whole world model to ``out/world``. Resumes from ``out``.
+
+    Raises InputError where the autoencoder's latents are not those of the size.
+    """
+    latent, needed = (codec.form.latent_channels, codec.form.cell_px), (size.latent_channels, size.downsampling)
+    if latent != needed:
+        reason = "the autoencoder makes latents of {} channels for {} px, size {} takes {} channels for {} px"
+        raise InputError(reason.format(*latent, size.name, *needed), hint="choose another --size or another autoencoder")
     clips = FrameCache(cache, options.seed)
     clips.check_latents(codec)
     flow, shares = FlowOptions(), DropShares()

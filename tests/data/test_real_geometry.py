@@ -32,7 +32,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(root: Path) -> Geometry:
-    return measure(NuScenesFolder(root), "scene-0061")
+    measured = measure(NuScenesFolder(root), "scene-0061")
+    assert measured is not None
+    return measured
 
 
 def test_boxes_hold_their_lidar_points_are_seen_and_the_car_is_on_the_road(found: Geometry) -> None:
@@ -51,9 +53,9 @@ def test_a_camera_that_is_turned_by_a_degree_is_found_out(found: Geometry, tmp_p
         if row["camera_intrinsic"]:
             row["rotation"] = (Quaternion(axis=[0, 0, 1], degrees=1.0) * Quaternion(row["rotation"])).elements.tolist()
     file.write_text(json.dumps(rows))
-    straight, skewed = found.shift_px, measure(NuScenesFolder(turned), "scene-0061").shift_px
-    assert straight is not None and skewed is not None
-    assert straight[0] - skewed[0] == pytest.approx(22, abs=6)
+    skewed = measure(NuScenesFolder(turned), "scene-0061")
+    assert skewed is not None and skewed.shift_px is not None and found.shift_px is not None
+    assert found.shift_px[0] - skewed.shift_px[0] == pytest.approx(22, abs=6)
 
 
 def test_poses_of_the_cameras_agree_with_the_published_lidar_to_camera_transforms(root: Path) -> None:

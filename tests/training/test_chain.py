@@ -56,6 +56,12 @@ def test_the_world_is_decoded_by_the_decoder_it_was_given(made: Path) -> None:
     assert all(torch.isfinite(value).all() for value in pipeline.transformer.state_dict().values())
 
 
+def test_a_size_refuses_an_autoencoder_of_another_one(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = ["--cache", made / "cache", "--autoencoder", made / "ae/autoencoder", "--out", made / "large", "--size", "large"]
+    assert run(["train", "worldmodel", *map(str, told)]) == 2
+    assert "makes latents of 16 channels for 8 px, size large takes 32 channels for 16 px" in capsys.readouterr().err
+
+
 def test_the_card_holds_the_dream_beside_floors_and_naive_rows(made: Path) -> None:
     card = json.loads((made / "card/card.json").read_text())
     assert {"reference", "autoencoder (floor)", "copy last frame", "layout-driven", "free", "action-blind"} <= set(card["rows"])
