@@ -18,7 +18,6 @@ LEADER_REACH_M = 80.0
 LEADER_HALF_WIDTH_M = 1.5  # of the way that the ego goes on to drive
 LEADER_HEADING_RAD = np.radians(45.0)
 SLOWEST_FOLLOWER_MPS = 2.0  # a time gap says nothing about a car that stands
-LOOKED_AT_M = (8.0, 40.0)  # how far away an agent may be to be shown
 _NO_LEADERS = STATIC_CLASSES | {AgentClass.PEDESTRIAN}
 _SIDE_OF = (("boston", "right"), ("singapore", "left"))  # where nuScenes drove
 
@@ -55,17 +54,6 @@ class Tracks(Records):
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """The annotated agent of its class that looks tallest in a scene, within LOOKED_AT_M."""
-
-    category: AgentClass
-    scene: str  # token
-    frame: int  # a key frame
-    instance_token: str
-    height_rad: float
-
-
-@dataclass(frozen=True, slots=True)
 class SceneSurvey:
     """What one scene of F frames holds."""
 
@@ -79,8 +67,7 @@ class SceneSurvey:
     tracks: Tracks
     visibility: Array  # int64 [5] annotations by level; [0] those without
     attributes: Array  # int64 [A + 1] annotations by ATTRIBUTES; [-1] those without
-    sightings: tuple[Sighting, ...]
-    key_frames: tuple[int, ...]
+    key_frames: tuple[int, ...]  # [K], the frame nearest to each key frame of the tables
     annotated: bool
 
 
@@ -136,7 +123,6 @@ def survey_scene(info: SceneInfo, index: SceneIndex, clip: Clip) -> SceneSurvey:
         tracks=Tracks(index.category[ever], index.box_size_lwh_m[ever], last_s - first_s),
         visibility=np.bincount(index.visibility[there], minlength=len(VISIBILITY) + 1),
         attributes=np.bincount(index.attribute[there] % (len(ATTRIBUTES) + 1), minlength=len(ATTRIBUTES) + 1),
-        sightings=tuple(_sightings(index, keys)),
         key_frames=keys,
         annotated="agents" not in clip.unknown,
     )
@@ -181,18 +167,3 @@ def _traffic(index: SceneIndex) -> str | None:
     if index.exact is not None:
         return str(index.exact["parameters"].get("traffic", "right"))
     return next((side for place, side in _SIDE_OF if index.location.startswith(place)), None)
-
-
-def _sightings(index: SceneIndex, keys: tuple[int, ...]) -> list[Sighting]:
-    """Of every class the best seen agent; of those seen equally well (or of which nobody tells) the one that looks tallest."""
-    ego = EGO_SHAPE.centre_xy_yaw(index.ego_xy_yaw_world[list(keys)])[:, None, :2]
-    distance = np.hypot(*np.moveaxis(index.box_xy_yaw_world[..., :2] - ego, -1, 0))
-    tall = index.box_size_lwh_m[:, 2] / np.where((distance > LOOKED_AT_M[0]) & (distance < LOOKED_AT_M[1]), distance, np.inf)
-    rank = np.where(tall > 0, tall + 10.0 * index.visibility, 0.0)  # nothing looks as tall as 10 rad
-    out = []
-    for kind in AgentClass:
-        mine = np.where(index.category == kind, rank, 0.0)
-        if mine.max(initial=0.0) > 0:
-            k, i = np.unravel_index(int(mine.argmax()), mine.shape)
-            out.append(Sighting(kind, index.token, keys[k], index.instance_tokens[i], float(tall[k, i])))
-    return out

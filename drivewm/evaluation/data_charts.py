@@ -10,7 +10,7 @@ import numpy as np
 from drivewm.data.categories import ATTRIBUTES, VISIBILITY
 from drivewm.data.stats import class_name
 from drivewm.data.survey import LEADER_REACH_M, SLOWEST_FOLLOWER_MPS, SceneSurvey
-from drivewm.datatypes import AgentClass, Array
+from drivewm.datatypes import STATIC_CLASSES, AgentClass, Array
 from drivewm.evaluation.figures import Bars, Grid, Histogram, histogram, ranges
 from drivewm.evaluation.report import Group, Table
 
@@ -54,7 +54,7 @@ def chart_groups(surveys: Surveys) -> Iterator[Group]:
     yield Group("histogram", tuple(drawn))
     kinds = [kind for kind in AgentClass if any((scene.tracks.category == kind).any() for scenes in surveys for scene in scenes)]
     for title, unit, name in (("Distance by class", "m", "distance_m"), ("Speed by class, those that move", "m/s", "speed_mps")):
-        charts = (_of_class(kind, unit, name, surveys) for kind in kinds)
+        charts = (_of_class(kind, unit, name, surveys) for kind in kinds if name == "distance_m" or kind not in STATIC_CLASSES)
         if found := tuple(chart for chart in charts if chart is not None):
             yield Group("histogram", found, title)
     if kinds:
@@ -126,7 +126,7 @@ def quantile_table(names: Sequence[str], surveys: Surveys) -> Table:
     note = (
         f"An agent that moves is faster than {STANDING_MPS} m/s. A leader is the nearest vehicle or two-wheeler on the way that "
         f"the ego goes on to drive, up to {LEADER_REACH_M:.0f} m ahead and heading the same way; the time gap is the free way to "
-        f"it over the ego's speed, above {SLOWEST_FOLLOWER_MPS:.0f} m/s. Longer ones than {_LONGEST_GAP_S:.0f} s are drawn so."
+        f"it over the ego's speed, above {SLOWEST_FOLLOWER_MPS:.0f} m/s. Above {_LONGEST_GAP_S:.0f} s it counts in the last bar."
     )
     return Table(columns, tuple(rows), note)
 

@@ -64,6 +64,10 @@ class Histogram:
     def highest(self) -> float:
         return max((max(series) for series in self.shares), default=0.0) or 1.0
 
+    @property
+    def highest_words(self) -> str:
+        return f"{100 * self.highest:.0f} %" if self.highest >= 0.1 else f"{100 * self.highest:.2g} %"
+
     def outline(self, series: int) -> str:
         """Points of the steps of a series, from the left end of the base line to its right end."""
         x = np.repeat(np.linspace(0.0, WIDTH, len(self.edges)), 2)
@@ -134,7 +138,7 @@ def histogram(title: str, unit: str, values: Sequence[Array], bins: int = 32, *,
     highest = max(float(np.quantile(series, 0.998)) for series in told)
     if low is None and 0 < lowest < 0.4 * highest:
         lowest = 0.0
-    width = _round_step(max(highest - lowest, 1e-3) / bins)
+    width = _round_step(max(highest - lowest, 0.1 * abs(highest), 1e-3) / bins)
     first = np.floor(lowest / width + 1e-9)
     edges = width * (first + np.arange(int(np.floor(highest / width + 1e-9) - first) + 2))
     shares = []

@@ -115,6 +115,20 @@ def test_one_image_that_is_damaged_does_not_cost_the_page(small_set: Path, tmp_p
     assert data.sheets.mosaics and all("scene-2000" not in photo.caption for photo in data.sheets.mosaics)
 
 
+def test_pictures_come_from_the_frames_that_have_them(small_set: Path, tmp_path: Path) -> None:
+    """Of one scene only the first key frame was fetched: that is what is shown of it, and nothing is called damaged."""
+    shutil.copytree(small_set, tmp_path / "part", ignore=shutil.ignore_patterns("drives", "units"))
+    folder = NuScenesFolder(tmp_path / "part")
+    for frame in folder.index("scene-2000").files[1:]:
+        for file in frame:
+            (tmp_path / "part" / file).unlink()
+    sheets = read(tmp_path / "part").sheets
+    assert sheets.unreadable == []
+    assert any(photo.caption == "scene-2000" and "at 0.0 s" in photo.detail for photo in sheets.mosaics)
+    cut = [photo.detail for photo in sheets.crops if photo.detail.startswith("scene-2000")]
+    assert cut and all("frame 0," in detail for detail in cut)
+
+
 def behind(pose: list[list[float]], category: list[AgentClass], speed_mps: float = 10.0) -> WorldState:
     """An ego that drives 10 m/s through a left bend of 50 m radius, and agents that stand as told beside it."""
     angle = np.arange(30) * 0.02 * speed_mps / 10
