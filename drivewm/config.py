@@ -63,6 +63,7 @@ def installation() -> dict[str, str | list[str]]:
         "device": device_name(),
         "policies": registry.names("drivewm.policies"),
         "worlds": registry.names("drivewm.worlds"),
+        "formats": registry.names("drivewm.formats"),
         "scenarios": str(content_folder("scenarios")),
         "suites": sorted(file.stem for file in (content_folder("eval") / "suites").glob("*.yaml")),
         "runs": str(runs_root()),

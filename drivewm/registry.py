@@ -1,7 +1,8 @@
 """Names for things that can be exchanged: policies, worlds, metrics. Ours are listed here, a plug-in's in its entry points.
 
 Questions are what a scenario may ask about a placed scene under ``where``; each is a function of the scene and a word in
-brackets, and answers yes or no. They are found by name because those who answer stand above the scenarios room.
+brackets, and answers yes or no. They are found by name because those who answer stand above the scenarios room. A format is an
+adapter that reads the recordings of a fleet.
 
 A plug-in declares, in its own ``pyproject.toml``::
 
@@ -34,12 +35,17 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "drivewm.metrics": {"drive": "drivewm.metrics:score"},
     "drivewm.questions": {"preventable": "drivewm.evaluation.preventable:preventable"},
+    "drivewm.formats": {
+        "argoverse2": "drivewm.data.formats.argoverse2:read",
+        "dgp": "drivewm.data.formats.dgp:read",
+    },
 }
 _KINDS = {
     "drivewm.policies": "policy",
     "drivewm.worlds": "world",
     "drivewm.metrics": "metric",
     "drivewm.questions": "question",
+    "drivewm.formats": "format",
 }
 
 

@@ -202,3 +202,29 @@ def reconstruct(
     for row in rows:
         table.add_row(*row)
     finish(as_json, {"report": out / "report.json", **found}, table, f"mean (worst); pictures in {out}")
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="Recordings: one drive, or a folder of several.")],
+    from_format: Annotated[str, typer.Option("--from", help="dgp, argoverse2, or the name of an adapter of your own.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the data set; must be new.")],
+    to_format: Annotated[str, typer.Option("--to", help="What to write.")] = "nuscenes",
+    camera_hz: Annotated[float | None, typer.Option("--camera-hz", help="Images per second and camera; by default all.")] = None,
+    key_hz: Annotated[float, typer.Option("--key-hz", help="Key frames per second.")] = 2.0,
+    link: Annotated[bool, typer.Option(help="Hard links to images that stay as they are, instead of copies.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Recordings in another format as genuine nuScenes tables, images, sweeps and map; whole or not at all."""
+    from drivewm.data.formats.convert import ConvertOptions, check_target
+    from drivewm.data.formats.convert import convert as make
+
+    check_target(to_format)
+    with progress("converting", as_json) as report:
+        made = make(source, from_format, out, ConvertOptions(camera_hz, key_hz, link), report)
+    told = [f"{name}: {sentence}" for name, of in made.left_out.items() for sentence in of]
+    counts = ", ".join(f"{count} {what}" for what, count in made.counts.items() if count)
+    absent = [f"absent {what}: {count}" for what, count in made.absent.items()]
+    shown = f"{len(made.scenes)} drives in {made.folder}: {counts}"
+    values = {"folder": made.folder, "version": made.version, "scenes": made.scenes, "counts": made.counts}
+    finish(as_json, {**values, "absent": made.absent, "left_out": told}, shown, *absent, *told)

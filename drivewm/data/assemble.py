@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from drivewm.data.canbus import can_messages
-from drivewm.data.categories import conditions_in_words, token
+from drivewm.data.categories import conditions_in_words
 from drivewm.data.drives import Drive, bounds_xy, moved_road, moved_states
 from drivewm.data.ego_driver import EXPERT_MANNERS
 from drivewm.data.expansion import MapExpansion
-from drivewm.data.masks import write_mask
-from drivewm.data.tables import Placement, start_time_us, table_writer, write_drive, write_maps, write_vocabulary
+from drivewm.data.plots import Plot, laid_out, write_map_files
+from drivewm.data.tables import start_time_us, table_writer, write_drive, write_maps, write_vocabulary
 from drivewm.datatypes import Array, Conditions
 from drivewm.store import atomic_folder, load_record, read_json, write_text
 
@@ -23,10 +22,6 @@ VERSION = "v1.0-synth"
 RECORD = "drivewm.json"  # beside the tables: what nuScenes has no column for
 PART_SCENES = 500
 SPLIT_PREFIX = "synth_"  # "train" and "val" are nuScenes' own lists in the devkit
-# The devkit's NuScenesMap accepts only these four names. They are slots for our maps and say nothing about the place.
-_LOCATIONS = ("boston-seaport", "singapore-onenorth", "singapore-hollandvillage", "singapore-queenstown")
-_SCENES_PER_LOCATION = 125
-_PLOT_MARGIN_M = 55.0  # two plots are as far apart as the reader looks around a drive
 
 _README = """# Random drives in nuScenes v1.0 format
 
@@ -41,12 +36,6 @@ Made by `drivewm data synth`; the options stand in `synth.json`. Everything is s
 - `{version}/{record}` tells per scene what nuScenes has no column for: manner of driving, conditions over time, seed, parameters.
   `drives/` holds each scene as drawn and driven, in its own coordinates.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class _Plot:
-    place: Placement
-    region_xy: tuple[float, float, float, float]  # from x, y to x, y on the map
 
 
 def part_root(out: Path, index: int, parts: bool) -> Path:
@@ -68,7 +57,8 @@ def assemble(root: Path, keys: dict[str, str]) -> None:
     if record_file.is_file() and read_json(record_file).get("keys") == keys:
         return
     names = list(keys)
-    plots, canvas = _plots(root, names)
+    drives = ((name, load_drive(root, name)) for name in names)
+    plots, canvas = laid_out({name: bounds_xy(d.scene.road, d.states.ego_xy_yaw_world[:, :2]) for name, d in drives})
     exact: dict[str, dict[str, Any]] = {}
     expansions = {location: MapExpansion(location, edge) for location, edge in canvas.items()}
     drivable: dict[str, list[Array]] = {location: [] for location in canvas}
@@ -94,45 +84,13 @@ def assemble(root: Path, keys: dict[str, str]) -> None:
             splits.setdefault(SPLIT_PREFIX + exact[name]["split"], []).append(name)
         _dump(folder / "splits.json", splits)
         _dump(folder / RECORD, {"keys": keys, "scenes": exact})
-        _write_maps(root, expansions, drivable)
+        write_map_files(root, expansions, drivable)
     words = ", ".join(f"`{split}`" for split in splits)
     write_text(root / "README.md", _README.format(version=VERSION, record=RECORD, splits=words))
 
 
-def _write_maps(root: Path, expansions: dict[str, MapExpansion], drivable: dict[str, list[Array]]) -> None:
-    with atomic_folder(root / "maps", replace=True) as folder:
-        (folder / "expansion").mkdir()
-        for location, expansion in expansions.items():
-            _dump(folder / "expansion" / f"{location}.json", expansion.document())
-            write_mask(folder / f"{token('map', location)}.png", drivable[location], expansion.canvas_edge_m)
-
-
 def _dump(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
-
-
-def _plots(root: Path, names: list[str]) -> tuple[dict[str, _Plot], dict[str, tuple[float, float]]]:
-    """A plot for every drive, and the size of every location's map: rows of plots, the deepest plots first."""
-    used = _LOCATIONS[: min(len(_LOCATIONS), -(-len(names) // _SCENES_PER_LOCATION))]
-    each = -(-len(names) // len(used))
-    corners = {name: bounds_xy(load_drive(root, name)) for name in names}
-    plots: dict[str, _Plot] = {}
-    canvas: dict[str, tuple[float, float]] = {}
-    for slot, location in enumerate(used):
-        members = names[slot * each : (slot + 1) * each]  # neighbours share a map, so that reading in order opens one at a time
-        sizes = {name: np.ceil(corners[name][1] - corners[name][0] + 2 * _PLOT_MARGIN_M) for name in members}
-        row_width = max(float(np.sqrt(sum(size.prod() for size in sizes.values()))), *(float(s[0]) for s in sizes.values()), 1.0)
-        x, y, depth, widest = 0.0, 0.0, 0.0, 0.0
-        for name in sorted(members, key=lambda name: (-sizes[name][1], name)):
-            wide, deep = (float(v) for v in sizes[name])
-            if x > 0 and x + wide > row_width:
-                x, y, depth = 0.0, y + depth, 0.0
-            shift = np.array([x, y]) + _PLOT_MARGIN_M - corners[name][0]
-            place = Placement(location, (float(shift[0]), float(shift[1])))
-            plots[name] = _Plot(place, (x, y, x + wide, y + deep))
-            x, depth, widest = x + wide, max(depth, deep), max(widest, x + wide)
-        canvas[location] = (widest, y + depth)
-    return plots, canvas
 
 
 def _description(drive: Drive) -> str:
@@ -143,7 +101,7 @@ def _description(drive: Drive) -> str:
     return ", ".join(words)
 
 
-def _exact(drive: Drive, plot: _Plot) -> dict[str, Any]:
+def _exact(drive: Drive, plot: Plot) -> dict[str, Any]:
     scene = drive.scene
     course = ((0.0, scene.conditions), *scene.condition_changes)
     return {

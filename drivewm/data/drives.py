@@ -30,10 +30,9 @@ class Drive:
         return np.arange(len(self.seen_share)) * self.frame_every
 
 
-def bounds_xy(drive: Drive) -> tuple[Array, Array]:
-    """Lower and upper corner [2] of all that belongs to a drive: its road, buildings, trees, and where the ego went."""
-    road = drive.scene.road
-    parts = [drive.states.ego_xy_yaw_world[:, :2], *road.drivable, *road.sidewalks, *(lane.centre_xy for lane in road.lanes)]
+def bounds_xy(road: RoadMap, driven_xy: Array) -> tuple[Array, Array]:
+    """Lower and upper corner [2] of all that belongs to a drive: its road, buildings, trees, and where the ego went [P, 2]."""
+    parts = [driven_xy, *road.drivable, *road.sidewalks, *(lane.centre_xy for lane in road.lanes)]
     parts += [road.tree_xy_height[:, :2]]
     reach = 0.5 * np.hypot(road.building_size_lwh_m[:, 0], road.building_size_lwh_m[:, 1])[:, None]
     parts += [road.building_xy_yaw[:, :2] - reach, road.building_xy_yaw[:, :2] + reach]

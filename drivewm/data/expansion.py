@@ -207,7 +207,7 @@ def _extras(road: RoadMap, tokens: dict[str, str]) -> dict[str, Any]:
             tokens[lane.id]: {
                 "id": lane.id,
                 "width_m": lane.width_m,
-                "speed_limit_mps": lane.speed_limit_mps,
+                **({"speed_limit_mps": lane.speed_limit_mps} if lane.speed_limit_mps > 0 else {}),  # 0: the source states none
                 "left": lane.left,
                 "right": lane.right,
             }

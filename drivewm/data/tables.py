@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,16 +84,21 @@ def quaternion_of_yaw(yaw_rad: float) -> list[float]:
     return [float(np.cos(yaw_rad / 2)), 0.0, 0.0, float(np.sin(yaw_rad / 2))]
 
 
+def write_words(tables: TableWriter, categories: Iterable[str] = CLASS_OF, attributes: Iterable[str] = ATTRIBUTES) -> None:
+    """The words that annotations are made of: tables attribute, category, visibility."""
+    for name in attributes:
+        tables.add("attribute", token("attribute", name), name=name, description="")
+    for name in categories:
+        tables.add("category", token("category", name), name=name, description="")
+    for level, words, _ in VISIBILITY:
+        tables.add("visibility", level, level=words, description=f"visibility of whole object is {words[1:]}%")
+
+
 def write_vocabulary(tables: TableWriter, rig: CameraRig) -> None:
     """The tables that do not depend on any drive: attribute, category, visibility, sensor, calibrated_sensor."""
     from pyquaternion import Quaternion
 
-    for name in ATTRIBUTES:
-        tables.add("attribute", token("attribute", name), name=name, description="")
-    for name in CLASS_OF:
-        tables.add("category", token("category", name), name=name, description="")
-    for level, words, _ in VISIBILITY:
-        tables.add("visibility", level, level=words, description=f"visibility of whole object is {words[1:]}%")
+    write_words(tables)
     for i, channel in enumerate(rig.names):
         sensor = tables.add("sensor", token("sensor", channel), channel=channel, modality="camera")
         tables.add(
@@ -123,19 +128,7 @@ def write_drive(tables: TableWriter, drive: Drive, states: WorldState, place: Pl
     times_us = start_us + np.round(np.arange(frames) * 1e6 / drive.rig.rate_hz).astype(np.int64)
     keys = list(range(0, frames, 2))
     samples = [token(name, "sample", frame) for frame in keys]
-    scene = tables.add(
-        "scene",
-        token(name, "scene"),
-        log_token=log,
-        nbr_samples=len(keys),
-        first_sample_token=samples[0],
-        last_sample_token=samples[-1],
-        name=name,
-        description=description,
-    )
-    for i, frame in enumerate(keys):
-        around = _around(samples, i)
-        tables.add("sample", samples[i], timestamp=int(times_us[frame]), **around, scene_token=scene)
+    write_scene(tables, name, log, dict(zip(samples, times_us[keys], strict=True)), description)
     poses = states.ego_xy_yaw_world[drive.frame_steps]
     for frame in range(frames):
         x, y, yaw = poses[frame]
@@ -146,7 +139,25 @@ def write_drive(tables: TableWriter, drive: Drive, states: WorldState, place: Pl
     return log
 
 
-def _around(tokens: list[str], i: int) -> dict[str, str]:
+def write_scene(tables: TableWriter, name: str, log: str, key_us: Mapping[str, int], description: str) -> None:
+    """The scene and its key frames, whose times stand in ``key_us`` by their tokens."""
+    samples = list(key_us)
+    scene = tables.add(
+        "scene",
+        token(name, "scene"),
+        log_token=log,
+        nbr_samples=len(samples),
+        first_sample_token=samples[0],
+        last_sample_token=samples[-1],
+        name=name,
+        description=description,
+    )
+    for i, t in enumerate(key_us.values()):
+        tables.add("sample", samples[i], timestamp=int(t), **around(samples, i), scene_token=scene)
+
+
+def around(tokens: list[str], i: int) -> dict[str, str]:
+    """Links of a record to the one before and the one after it; empty at the ends."""
     return {"prev": tokens[i - 1] if i else "", "next": tokens[i + 1] if i + 1 < len(tokens) else ""}
 
 
@@ -168,7 +179,7 @@ def _write_images(tables: TableWriter, drive: Drive, times_us: Array, samples: l
                 height=height,
                 width=width,
                 filename=image_path(name, channel, frame, drive.rig.rate_hz, key=key),
-                **_around(tokens, frame),
+                **around(tokens, frame),
             )
 
 
@@ -207,7 +218,7 @@ def _write_boxes(tables: TableWriter, drive: Drive, states: WorldState, keys: li
                 translation=[round(x, 4), round(y, 4), round(height / 2, 4)],
                 size=[round(width, 4), round(length, 4), round(height, 4)],
                 rotation=[round(v, 8) for v in quaternion_of_yaw(yaw)],
-                **_around(tokens, j),
+                **around(tokens, j),
                 num_lidar_pts=0,
                 num_radar_pts=0,
             )

@@ -58,7 +58,7 @@ class Geometry:
 
 
 def measure(folder: NuScenesFolder, scene: str, frame: int = 0) -> Geometry | None:
-    """The geometry of a key frame; None for the frames between, whose boxes are interpolated. Raises InputError for unknown ones."""
+    """The geometry of a key frame; None for the frames between, whose boxes are interpolated."""
     index, clip = folder.index(scene), folder.clip(scene, frame, 1, states_only=True)
     nusc = folder.devkit_of(scene)
     sample = nusc.get("sample", nusc.get("sample_data", index.image_tokens[frame][index.reference])["sample_token"])

@@ -72,7 +72,7 @@ def recording(found: Found, start_s: float, duration_s: float | None) -> Recordi
     low, high = pose[:, :2].min(0) - REACH_M, pose[:, :2].max(0) + REACH_M
     agents, names, far = _agents(found.tracks, t_s, low, high)
     limit = found.speed_limit_mps or _usual_speed_mps(agents, speed)
-    road = _cut_road(found.road, low, high)
+    road = cut_road(found.road, low, high)
     lanes = tuple(lane if lane.speed_limit_mps > 0 else replace(lane, speed_limit_mps=limit) for lane in road.lanes)
     signals = tuple(replace(signal, offset_s=signal.offset_s + float(t_s[0])) for signal in road.signals)
     away = (f"{far} tracks stay more than {REACH_M:.0f} m away from the drive",) if far else ()
@@ -175,7 +175,7 @@ def _usual_speed_mps(agents: Agents, ego_speed_mps: Array) -> float:
     return max(30.0, 10.0 * float(np.ceil(usual_kmh / 10.0))) / 3.6
 
 
-def _cut_road(road: RoadMap, low: Array, high: Array) -> RoadMap:
+def cut_road(road: RoadMap, low: Array, high: Array) -> RoadMap:
     """Areas and paint within a rectangle; lanes and crossings that touch it are kept whole, links to other lanes are not."""
     patch = box(low[0], low[1], high[0], high[1])
     near = [lane for lane in road.lanes if LineString(lane.centre_xy).intersects(patch)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drivewm.data.recorded.argoverse2 import ANNOTATIONS, POSES, read_argoverse2
+from drivewm.data.recorded.argoverse2 import read_argoverse2
+from drivewm.data.recorded.argoverse2_files import ANNOTATIONS, POSES
 from drivewm.data.recorded.assembly import Found, recording
 from drivewm.data.recorded.commonroad import read_commonroad
 from drivewm.data.recorded.recording import Recording
