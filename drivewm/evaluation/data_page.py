@@ -83,7 +83,7 @@ def write_data_page(out: str | Path, sets: Sequence[DataSet], command: str) -> P
             Section(
                 "How it drives and whom it meets",
                 "Shares of frames, of agents at a frame, or of tracks. What lies outside the axis counts in the outermost bar.",
-                legend=names if len(sets) > 1 else (),
+                legend=tuple(enumerate(names)) if len(sets) > 1 else (),
                 groups=tuple(chart_groups(surveys)),
                 tables=(quantile_table(names, surveys),),
             ),
@@ -108,8 +108,8 @@ def _tiles(sets: Sequence[DataSet]) -> list[Tile]:
     hours = [data.stats.hours for data in sets]
     return [
         tile("scenes", [data.stats.scenes for data in sets]),
-        tile("hours", hours, "{:.1f}") if sum(hours) >= 1 else tile("minutes", [60 * h for h in hours], "{:.1f}"),
-        tile("km driven", [sum(map(path_length_m, data.scenes)) / 1000 for data in sets], "{:.3g}"),
+        tile("hours", hours, "{:.3g}") if sum(hours) >= 1 else tile("minutes", [60 * h for h in hours], "{:.3g}"),
+        tile("km driven", [sum(map(path_length_m, data.scenes)) / 1000 for data in sets], "{:,.3f}"),
         tile("frames", [data.stats.frames for data in sets]),
         tile("images at frames", [sum(_images(data)) - sum(s.info.images_absent for s in data.scenes) for data in sets]),
         tile("road users and objects", [sum(data.stats.tracks_by_class.values()) for data in sets]),
@@ -123,16 +123,20 @@ def _images(data: DataSet) -> list[int]:
 
 
 def _maps(data: DataSet) -> Section:
-    here = [split for split in SPLITS if data.stats.scenes_by_split.get(split)]
+    legend = tuple(
+        (series, split.replace("none", "in no split"))
+        for series, split in enumerate(SPLITS)
+        if split in data.stats.scenes_by_split
+    )
     absent = data.stats.without.get("map", 0)
     about = "Every drive by its split, a ring where it starts; grey is the drivable area, north is up. " + (
         f"{absent} of {data.stats.scenes} scenes have no map." if absent else ""
     )
     groups = [Group("map", tuple(data.overviews), layout="wide" if len(data.overviews) > 1 else "one")]
-    if data.small_maps:
+    if data.stats.scenes > 1:
         title = "Each by itself" if len(data.small_maps) == data.stats.scenes else f"{len(data.small_maps)} of them by themselves"
         groups.append(Group("map", tuple(data.small_maps), title, "dense"))
-    return Section(f"Drives of {data.name}", about, SPLITS[: SPLITS.index(here[-1]) + 1] if here else (), groups=tuple(groups))
+    return Section(f"Drives of {data.name}", about, legend, groups=tuple(groups))
 
 
 def _sheets(data: DataSet) -> Section:
@@ -148,7 +152,7 @@ def _sheets(data: DataSet) -> Section:
 def _in_words(scene: SceneSurvey) -> str:
     weather, light = scene.sky[0]
     manner = [scene.info.manner.replace("_", " ")] if scene.info.manner else []
-    return ", ".join([weather, light.replace("_", " "), *manner, f"{path_length_m(scene):.0f} m in {scene.seconds:.0f} s"])
+    return ", ".join([weather, light.replace("_", " "), *manner, f"{path_length_m(scene):.0f} m in {scene.seconds:.3g} s"])
 
 
 def _shares(sets: Sequence[DataSet]) -> Table:

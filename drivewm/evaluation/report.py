@@ -73,7 +73,7 @@ class Group:
 class Section:
     title: str
     about: str = ""
-    legend: tuple[str, ...] = ()  # names of the series, in the order of their colours
+    legend: tuple[tuple[int, str], ...] = ()  # place of a series in the order of colours, and its name
     groups: tuple[Group, ...] = ()
     films: tuple[Film, ...] = ()
     tables: tuple[Table, ...] = ()

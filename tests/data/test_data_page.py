@@ -57,7 +57,7 @@ def test_the_numbers_are_those_of_the_tables(page: Path, small_set: Path) -> Non
         scene = nusc.get("sample", row["sample_token"])["scene_token"]
         way.setdefault(scene, []).append(nusc.get("ego_pose", row["ego_pose_token"])["translation"][:2])
     driven_m = sum(float(np.hypot(*np.diff(np.array(xy), axis=0).T).sum()) for xy in way.values())
-    assert float(shown["km driven"]) == pytest.approx(driven_m / 1000, rel=5e-3)
+    assert float(shown["km driven"]) == pytest.approx(driven_m / 1000, abs=6e-4)
     words = {row["token"]: f"{row['level'][1:]} % visible" for row in nusc.visibility}
     seen = Counter(words[row["visibility_token"]] for row in nusc.sample_annotation)
     tags = Counter(nusc.get("attribute", token)["name"] for row in nusc.sample_annotation for token in row["attribute_tokens"])
