@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -76,24 +78,46 @@ def _some(names: tuple[str, ...], most: int = 10) -> str:
 
 @app.command()
 def stats(
-    folder: Folder,
+    folders: Annotated[list[Path], typer.Argument(help="nuScenes folders, ours or nuScenes itself; several are compared.")],
     split: Annotated[str | None, typer.Option(help="train, val, test, or a list of the devkit.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Page (.html) with maps, pictures and histograms.")] = None,
+    version: Version = None,
     as_json: Json = False,
 ) -> None:
-    """What is in a data set: hours, weather, light, road users, manners of driving."""
-    from dataclasses import fields
+    """What is in a data set: hours, weather, light, road users, manners of driving; as a table, or with --out as a page."""
+    from dataclasses import asdict
 
     from rich.table import Table
 
+    from drivewm.data.reader import NuScenesFolder
     from drivewm.data.stats import folder_stats
+    from drivewm.errors import InputError
+    from drivewm.evaluation.data_page import read_set, write_data_page
 
-    known = folder_stats(folder, split)
-    values = {field.name: getattr(known, field.name) for field in fields(known)}
-    table = Table(show_header=False, box=None)
-    for name, value in values.items():
-        text = ", ".join(f"{key} {count}" for key, count in value.items()) if isinstance(value, dict) else value
-        table.add_row(name.replace("_", " "), f"{text:.3g}" if isinstance(text, float) else str(text))
-    finish(as_json, values, table)
+    if out is not None and out.suffix != ".html":
+        raise InputError(f"is a page (.html), not {out.suffix!r}", file=out)
+    known, sets = [], []
+    for folder in folders:
+        with progress(f"reading {folder.name}", as_json) as report:
+            if out is None:
+                known.append(asdict(folder_stats(NuScenesFolder(folder, version), split, report)))
+            else:
+                sets.append(read_set(folder, version, split, report, len(folders)))
+                known.append(asdict(sets[-1].stats))
+    if out is not None:
+        write_data_page(out, sets, shlex.join(["drivewm", *sys.argv[1:]]))
+        finish(as_json, {"page": out, "sets": known}, str(out))
+        return
+    table = Table(*(["", *map(str, folders)] if len(folders) > 1 else []), show_header=len(folders) > 1, box=None)
+    for name in known[0]:
+        table.add_row(name.replace("_", " "), *(_told(values[name]) for values in known))
+    finish(as_json, known[0] if len(known) == 1 else {"sets": known}, table)
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {count}" for key, count in value.items())
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 @app.command()
