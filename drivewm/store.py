@@ -107,7 +107,7 @@ def _disk_errors(path: Path, temporary: Path) -> Iterator[None]:
             raise InputError(f"cannot be written: {os.strerror(error.errno).lower()}", file=path) from error
         raise
     except Exception as error:  # safetensors, torch and sqlite each have their own
-        if "No space left on device" in str(error):
+        if any(os.strerror(code) in str(error) for code in _FULL_DISK):
             raise InputError("no space left while writing", file=path) from error
         raise
 

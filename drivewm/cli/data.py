@@ -129,24 +129,33 @@ def encode(
         Path | None, typer.Option(help="Folder of a trained autoencoder; adds its latents, which `train worldmodel` needs.")
     ] = None,
     version: Version = None,
+    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of a frame in pixels; by default as the images are.")] = None,
+    stride: Annotated[int, typer.Option(help="Take every how many-th frame: 12 Hz and 6 give 2 Hz.", min=1)] = 1,
     workers: Workers = 2,
     as_json: Json = False,
 ) -> None:
     """Decode a data set once for training: frames, conditions, and latents when there is an autoencoder. Resumes."""
     from drivewm.data.reader import NuScenesFolder
+    from drivewm.evaluation.reconstruction import size_of
     from drivewm.store import write_json
-    from drivewm.training.cache import encode_latents, pack
+    from drivewm.training.cache import PackOptions, encode_latents, pack
     from drivewm.worldmodel.autoencoder import FrameCodec
 
     codec = FrameCodec.load(autoencoder) if autoencoder else None
+    options = PackOptions(split, size_of(size) if size else None, stride, workers)
     with progress("packing", as_json) as report:
-        scenes = pack(NuScenesFolder(folder, version), out, split, workers, report)
+        packed = pack(NuScenesFolder(folder, version), out, options, report)
     roots = sorted(folder.glob("part-*")) or [folder]
     write_json(out / tracked.SOURCE, {"dataset": tracked.dataset_id(roots), "split": split})
+    latents = None
     if codec is not None:
         with progress("encoding", as_json) as report:
-            encode_latents(out, codec, report)
-    finish(as_json, {"cache": out, "scenes": scenes, "latents": codec is not None}, f"{scenes} scenes in {out}")
+            latents = encode_latents(out, codec, report)
+    scenes, bare = len(packed.made) + len(packed.kept), packed.without_images
+    values = {"cache": out, "scenes": scenes, "made": len(packed.made), "latents": codec is not None, "latents_made": latents}
+    shown = f"{scenes} scenes in {out}, {len(packed.made)} of them made now"
+    told = [f"left out, because none of their images are there: {len(bare)} scenes ({_some(bare)})"] if bare else []
+    finish(as_json, {**values, "without_images": bare}, *told, shown)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from drivewm.data.synth import SynthOptions, synth
 from drivewm.evaluation.card import CardOptions, measure_card, save_pictures
 from drivewm.evaluation.readers import READ_CLASSES, Readers
 from drivewm.store import provenance, write_json, write_text
-from drivewm.training.cache import FrameCache, pack
+from drivewm.training.cache import FrameCache, PackOptions, pack
 from drivewm.worldmodel.world import open_pipeline
 
 Json = dict[str, Any]
@@ -25,7 +25,7 @@ def held_out_cache(folder: Path, drives: int, stage: Stage) -> Path:
     """Drives that no training has seen, made and packed below ``folder``."""
     shares = (0.0, 1.0, 0.0)
     synth(folder / "drives", SynthOptions(drives, seed=HELD_OUT_SEED, split_shares=shares), stage("driving held-out roads"))
-    pack(NuScenesFolder(folder / "drives"), folder / "cache", "val", 2, stage("packing"))
+    pack(NuScenesFolder(folder / "drives"), folder / "cache", PackOptions("val", workers=2), stage("packing"))
     return folder / "cache"
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drivewm.training.cache import FrameCache, Tensors
+from drivewm.training.cache import FrameCache
+from drivewm.training.shards import Tensors
 from drivewm.worldmodel.conditions import FREE_REGIME
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.precision import inference_autocast

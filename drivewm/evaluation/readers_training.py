@@ -9,8 +9,9 @@ import torch
 from drivewm.datatypes import SemanticClass, Weather
 from drivewm.errors import InputError
 from drivewm.evaluation.readers import READ_TABLE, Readers, pixels
-from drivewm.training.cache import UNTOLD, FrameCache, Tensors
+from drivewm.training.cache import UNTOLD, FrameCache
 from drivewm.training.loop import FitOptions, OnLog, fit
+from drivewm.training.shards import Tensors
 
 #: rare classes count more, so that a pedestrian of ten pixels is not lost among sky and road
 CLASS_WEIGHT = (1.0, 1.0, 2.0, 4.0, 5.0, 3.0)

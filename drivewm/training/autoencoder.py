@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from drivewm.datatypes import SemanticClass
-from drivewm.training.cache import FrameCache, Tensors
+from drivewm.training.cache import FrameCache
 from drivewm.training.loop import FitOptions, OnLog, fit
+from drivewm.training.shards import Tensors
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.sizes import WorldModelSize
 

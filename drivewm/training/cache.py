@@ -1,34 +1,34 @@
 """What training reads: every clip of a data set once decoded, its conditions computed, its latents encoded.
 
-One safetensors file per scene holds frames and conditions, a second one the latents of one encoder. A scene that is already
-there is not done again, so a killed `drivewm data encode` goes on where it stopped.
+One safetensors file per scene holds frames and conditions, a second one the latents of one encoder. Each says what it was made
+from; what is there and made from the same is not done again, so a killed `drivewm data encode` goes on where it stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import fields
-from functools import partial
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, fields, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from drivewm.data.reader import NuScenesFolder
 from drivewm.datatypes import CameraRig, Clip
 from drivewm.errors import InputError
-from drivewm.store import atomic_write, load_record, save_record
+from drivewm.store import load_record, save_record
+from drivewm.training.shards import Shard, Tensors, metadata_of, write_shard
+from drivewm.training.sources import source_hash
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.conditions import FrameConditions, frame_conditions
 from drivewm.worldmodel.precision import inference_autocast
 
 Progress = Callable[[int, int, str], None]  # done, total, what
-Tensors = dict[str, torch.Tensor]
 UNTOLD = "untold_"  # before the name of a group of conditions
+ENCODED_FRAMES = 8  # at once, of all cameras
 FRAMES, LATENTS = ".frames.safetensors", ".latents.safetensors"
 
 
@@ -48,65 +48,110 @@ def clip_tensors(clip: Clip) -> Tensors:
     return out
 
 
-def pack(folder: NuScenesFolder, out: Path, split: str | None, workers: int = 1, progress: Progress | None = None) -> int:
-    """Write the frames and conditions of every scene of ``split``; returns how many scenes lie there now."""
-    scenes = [scene.name for scene in folder.scenes(split)]
-    if not scenes:
-        raise InputError(f"no scene in split {split!r}", file=folder.root)
-    save_record(out / "rig.json", folder.rig(scenes[0]))
-    missing = [scene for scene in scenes if not (out / (scene + FRAMES)).exists()]
-    done = len(scenes) - len(missing)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for scene in pool.map(partial(_pack_one, str(folder.root), out), missing, chunksize=4):
-            done += 1
-            if progress:
-                progress(done, len(scenes), scene)
-    return done
+@dataclass(frozen=True, slots=True)
+class PackOptions:
+    split: str | None = None
+    size_px: tuple[int, int] | None = None  # height, width; None: as the images are
+    stride: int = 1  # every how many-th frame is taken
+    workers: int = 1
 
 
-_OPEN: dict[str, NuScenesFolder] = {}  # one reader per worker process: opening the tables takes seconds
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Scenes of a cache, by name."""
+
+    made: tuple[str, ...]  # now
+    kept: tuple[str, ...]  # from before, still made from the same
+    without_images: tuple[str, ...]  # left out: not one of their images is there
 
 
-def _pack_one(root: str, out: Path, scene: str) -> str:
+def pack(folder: NuScenesFolder, out: Path, options: PackOptions, progress: Progress | None = None) -> Packed:
+    """Write frames and conditions of every scene, unless they lie there made from the same images, tables, map, size and stride.
+
+    Scenes none of whose images are there are left out and named; one with some of them is an InputError, like a broken image.
+    """
+    scenes = folder.scenes(options.split)
+    bare = tuple(s.name for s in scenes if s.images_absent == s.frames * len(folder.rig(s.name).names))
+    names = [scene.name for scene in scenes if scene.name not in bare]
+    if not names:
+        reason = f"none of the {len(bare)} scenes has images" if bare else f"no scene in split {options.split!r}"
+        raise InputError(reason, file=folder.root)
+    rig = folder.rig(names[0])
+    rig = rig if options.size_px is None else rig.resized(*options.size_px)
+    save_record(out / "rig.json", replace(rig, rate_hz=rig.rate_hz / options.stride))
+    made_from = {name: source_hash(folder, name, options.size_px, options.stride) for name in names}
+    missing = [name for name in names if metadata_of(out / (name + FRAMES)).get("made_from") != made_from[name]]
+    done = len(names) - len(missing)
+    for name in _packed((folder, out, options), missing, made_from):
+        done += 1
+        if progress:
+            progress(done, len(names), name)
+    return Packed(tuple(missing), tuple(name for name in names if name not in missing), bare)
+
+
+_Job = tuple[NuScenesFolder, Path, PackOptions]
+_JOB: list[_Job] = []  # of a worker process, which is told once
+
+
+def _packed(job: _Job, scenes: list[str], made_from: dict[str, str]) -> Iterator[str]:
+    """Packs scenes, in this process or in others, and gives the name of each that is done."""
+    _, out, options = job
+    if options.workers == 1 or not scenes:
+        yield from (_pack_one(scene, made_from[scene], job) for scene in scenes)
+        return
+    with ProcessPoolExecutor(min(options.workers, len(scenes)), get_context("spawn"), _start, job) as pool:
+        try:
+            yield from pool.map(_pack_one, scenes, [made_from[scene] for scene in scenes])
+        except BrokenProcessPool:
+            hint = "often memory: use fewer --workers; finished scenes stay"
+            raise InputError("a process that packed was killed", file=out, hint=hint) from None
+
+
+def _start(folder: NuScenesFolder, out: Path, options: PackOptions) -> None:
     torch.set_num_threads(1)  # the workers share the machine
-    if root not in _OPEN:
-        _OPEN[root] = NuScenesFolder(root)
-    with atomic_write(out / (scene + FRAMES)) as temporary:
-        save_file(clip_tensors(_OPEN[root].clip(scene)), str(temporary))
+    _JOB[:] = [(folder, out, options)]
+
+
+def _pack_one(scene: str, made_from: str, job: _Job | None = None) -> str:
+    folder, out, options = job or _JOB[0]
+    clip = folder.clip(scene, stride=options.stride, size_px=options.size_px)
+    write_shard(out / (scene + FRAMES), clip_tensors(clip), {"made_from": made_from})
     return scene
 
 
 @torch.no_grad()
-def encode_latents(cache: Path, codec: FrameCodec, progress: Progress | None = None) -> None:
-    """Add the latents (bf16) of every packed scene; those of another autoencoder are replaced."""
-    files, name = sorted(cache.glob("*" + FRAMES)), codec.latents_fingerprint()
+def encode_latents(cache: Path, codec: FrameCodec, progress: Progress | None = None) -> int:
+    """Add the latents (bf16) of every packed scene; returns how many were made, because autoencoder or images are new."""
+    files, name, made = sorted(cache.glob("*" + FRAMES)), codec.latents_fingerprint(), 0
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    codec = codec.to(device)
     for index, file in enumerate(files):
-        target = latents_of(file)
-        if _encoded_by(target) != name:
-            with safe_open(str(file), "pt") as stored:
-                images = stored.get_tensor("images")
-            with inference_autocast(codec.mean_C.device), atomic_write(target) as temporary:
-                latent = torch.cat([codec.encode(part) for part in images.split(8)])
-                save_file({"latent": latent.bfloat16()}, str(temporary), metadata={"autoencoder": name})
+        target, shard = latents_of(file), Shard(file)
+        made_from = _latents_from(name, shard)
+        if metadata_of(target).get("made_from") != made_from:
+            parts = []
+            with inference_autocast(device):
+                for start in range(0, shard.length, ENCODED_FRAMES):
+                    like = shard.tensors["images"][start : start + ENCODED_FRAMES]
+                    shard.copy_rows("images", start, images := torch.empty_like(like))
+                    parts.append(codec.encode(images.to(device)).bfloat16().cpu())
+            write_shard(target, {"latent": torch.cat(parts)}, {"made_from": made_from})
+            made += 1
         if progress:
             progress(index + 1, len(files), target.name)
+    return made
 
 
 def latents_of(frames_file: Path) -> Path:
     return frames_file.with_name(frames_file.name.removesuffix(FRAMES) + LATENTS)
 
 
-def _encoded_by(file: Path) -> str | None:
-    """Fingerprint of the autoencoder that made a latents file; None when there is no readable one."""
-    try:
-        with safe_open(str(file), "pt") as stored:
-            return str((stored.metadata() or {}).get("autoencoder"))
-    except (SafetensorError, OSError):
-        return None
+def _latents_from(autoencoder: str, frames: Shard) -> str:
+    return f"{autoencoder} {frames.digest('images')}"
 
 
 class FrameCache:
-    """Random windows out of packed scenes, the same for the same step on every machine."""
+    """Random windows out of packed scenes, the same for the same step on every machine; what is read is verified."""
 
     def __init__(self, folder: Path, seed: int = 0) -> None:
         self.folder, self.seed = folder, seed
@@ -114,34 +159,20 @@ class FrameCache:
         if not self.files:
             raise InputError("no packed clips", file=folder, hint="make them with: drivewm data encode")
         self.rig = load_record(CameraRig, folder / "rig.json")
-        self.lengths = [self._length(file) for file in self.files]
-
-    @staticmethod
-    def _length(file: Path) -> int:
-        try:
-            with safe_open(str(file), "pt") as stored:
-                return int(stored.get_slice("time_s").get_shape()[0])
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"unreadable shard: {error}", file=file, hint="delete it and encode again") from None
+        self._frames = [Shard(file) for file in self.files]
+        self._latents: dict[int, Shard] = {}
+        self.lengths = [shard.length for shard in self._frames]
+        self.keys = (*self._frames[0].tensors, *(("latent",) if latents_of(self.files[0]).exists() else ()))
 
     def read(self, index: int, start: int, frames: int, keys: tuple[str, ...] | None = None) -> Tensors:
         """A window of one scene; with latents when they are there and asked for (or everything is)."""
-        file, rows = self.files[index], slice(start, start + frames)
-        out: Tensors = {}
-        with safe_open(str(file), "pt") as stored:
-            for key in stored.keys() if keys is None else set(keys) & set(stored.keys()):
-                out[key] = stored.get_slice(key)[rows]
-        latents = latents_of(file)
-        if (keys is None or "latent" in keys) and latents.exists():
-            with safe_open(str(latents), "pt") as stored:
-                out["latent"] = stored.get_slice("latent")[rows]
-        return out
+        return {key: value[0] for key, value in self._read([(index, start)], frames, keys).items()}
 
     def check_latents(self, codec: FrameCodec) -> None:
-        """Raises InputError unless every scene has latents of this very autoencoder."""
+        """Raises InputError unless every scene has latents of its very images by this very autoencoder."""
         name = codec.latents_fingerprint()
-        for file in self.files:
-            if _encoded_by(latents_of(file)) != name:
+        for file, shard in zip(self.files, self._frames, strict=True):
+            if metadata_of(latents_of(file)).get("made_from") != _latents_from(name, shard):
                 raise InputError(
                     "no latents of this autoencoder", file=latents_of(file), hint="run: drivewm data encode --autoencoder DIR"
                 )
@@ -153,5 +184,26 @@ class FrameCache:
         if not long_enough:
             raise InputError(f"no scene has {frames} frames", file=self.folder)
         picks = [long_enough[i] for i in rng.integers(len(long_enough), size=size)]
-        windows = [self.read(i, int(rng.integers(self.lengths[i] - frames + 1)), frames, keys) for i in picks]
-        return {key: torch.stack([window[key] for window in windows]) for key in windows[0]}
+        return self._read([(i, int(rng.integers(self.lengths[i] - frames + 1))) for i in picks], frames, keys)
+
+    def _read(self, windows: list[tuple[int, int]], frames: int, keys: tuple[str, ...] | None) -> Tensors:
+        """Windows (scene, first frame), each row copied once, to its place in the batch."""
+        first = windows[0][0]
+        out: Tensors = {}
+        for key in self.keys if keys is None else keys:
+            like = self._of(first, key).tensors[key]
+            out[key] = torch.empty((len(windows), frames, *like.shape[1:]), dtype=like.dtype)
+            for (index, start), into in zip(windows, out[key], strict=True):
+                self._of(index, key).copy_rows(key, start, into)
+        return out
+
+    def _of(self, index: int, key: str) -> Shard:
+        """The shard that holds a tensor of a scene."""
+        shard = self._frames[index]
+        if key == "latent":
+            if index not in self._latents:
+                self._latents[index] = Shard(latents_of(self.files[index]))
+            shard = self._latents[index]
+        if key not in shard.tensors:
+            raise InputError(f"holds no {key!r}", file=shard.path, place=f"scene {shard.scene}", hint="encode into a new folder")
+        return shard

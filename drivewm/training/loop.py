@@ -10,7 +10,6 @@ import json
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,9 @@ from safetensors.torch import save_file
 
 from drivewm.errors import InputError
 from drivewm.store import atomic_write
+from drivewm.training.loading import BatchAt, loading_threads, prefetched
 from drivewm.worldmodel.precision import multiplies_bf16
 
-BatchAt = Callable[[int], Any]  # step -> batch of CPU tensors
 LossFn = Callable[[torch.nn.Module, Any, torch.Generator], dict[str, torch.Tensor]]  # must hold "loss"
 OnLog = Callable[[int, dict[str, float]], None]
 
@@ -77,14 +76,11 @@ def fit(
     rank, ranks = accelerator.process_index, accelerator.num_processes
     began, logged = time.perf_counter(), start
     model.train()
-    with ThreadPoolExecutor(1) as pool:
-        upcoming = pool.submit(batch_at, start * ranks + rank) if start < options.steps else None
-        decay = 1.0 - 1.0 / max(2.0, options.average_share * options.steps)
+    mine, on_gpu = range(start * ranks + rank, options.steps * ranks, ranks), accelerator.device.type == "cuda"
+    decay = 1.0 - 1.0 / max(2.0, options.average_share * options.steps)
+    with prefetched(batch_at, mine, loading_threads(), pin=on_gpu) as batches:
         for step in range(start, options.steps):
-            assert upcoming is not None
-            batch = _to_device(upcoming.result(), accelerator.device)
-            if step + 1 < options.steps:
-                upcoming = pool.submit(batch_at, (step + 1) * ranks + rank)
+            batch = _to_device(next(batches), accelerator.device)
             generator = torch.Generator(accelerator.device).manual_seed(options.seed * 1_000_003 + step * ranks + rank)
             with accelerator.autocast():
                 losses = loss_fn(model, batch, generator)
@@ -111,7 +107,7 @@ def fit(
 
 def _to_device(batch: Any, device: torch.device) -> Any:
     if isinstance(batch, torch.Tensor):
-        return batch.to(device)
+        return batch.to(device, non_blocking=True)  # from pinned memory; from other memory it waits all the same
     if isinstance(batch, dict):
         return {key: _to_device(value, device) for key, value in batch.items()}
     return batch

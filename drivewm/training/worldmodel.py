@@ -10,8 +10,9 @@ import torch
 
 from drivewm.errors import InputError
 from drivewm.training.autoencoder import pixel_weight
-from drivewm.training.cache import UNTOLD, FrameCache, Tensors
+from drivewm.training.cache import UNTOLD, FrameCache
 from drivewm.training.loop import FitOptions, OnLog, fit
+from drivewm.training.shards import Tensors
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.flow import FlowOptions, flow_loss
 from drivewm.worldmodel.pipeline import DreamPipeline
@@ -65,14 +66,13 @@ def train_worldmodel(
         raise InputError(reason.format(*latent, size.name, *needed), hint="choose another --size or another autoencoder")
     clips = FrameCache(cache, options.seed)
     clips.check_latents(codec)
+    keys = tuple(key for key in clips.keys if key != "images")
     flow, shares = FlowOptions(), DropShares()
 
     def batch_at(step: int) -> Tensors:
         """Clips and single frames in turn: as many frames, but of many more places, skies and lights."""
         single = step % 2 == 1
-        batch = clips.batch(step, options.batch * (size.window if single else 1), 1 if single else size.window)
-        del batch["images"]
-        return batch
+        return clips.batch(step, options.batch * (size.window if single else 1), 1 if single else size.window, keys)
 
     def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
         clean = batch["latent"].float()
