@@ -131,6 +131,7 @@ def encode(
     version: Version = None,
     size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of a frame in pixels; by default as the images are.")] = None,
     stride: Annotated[int, typer.Option(help="Take every how many-th frame: 12 Hz and 6 give 2 Hz.", min=1)] = 1,
+    key_frames: Annotated[bool, typer.Option("--key-frames", help="Only key frames, for a folder without its sweeps.")] = False,
     workers: Workers = 2,
     as_json: Json = False,
 ) -> None:
@@ -144,7 +145,7 @@ def encode(
     codec = FrameCodec.load(autoencoder) if autoencoder else None
     options = PackOptions(split, size_of(size) if size else None, stride, workers)
     with progress("packing", as_json) as report:
-        packed = pack(NuScenesFolder(folder, version), out, options, report)
+        packed = pack(NuScenesFolder(folder, version, sweeps=not key_frames), out, options, report)
     roots = sorted(folder.glob("part-*")) or [folder]
     write_json(out / tracked.SOURCE, {"dataset": tracked.dataset_id(roots), "split": split})
     latents = None
