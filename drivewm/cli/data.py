@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -76,24 +78,46 @@ def _some(names: tuple[str, ...], most: int = 10) -> str:
 
 @app.command()
 def stats(
-    folder: Folder,
+    folders: Annotated[list[Path], typer.Argument(help="nuScenes folders, ours or nuScenes itself; several are compared.")],
     split: Annotated[str | None, typer.Option(help="train, val, test, or a list of the devkit.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Page (.html) with maps, pictures and histograms.")] = None,
+    version: Version = None,
     as_json: Json = False,
 ) -> None:
-    """What is in a data set: hours, weather, light, road users, manners of driving."""
-    from dataclasses import fields
+    """What is in a data set: hours, weather, light, road users, manners of driving; as a table, or with --out as a page."""
+    from dataclasses import asdict
 
     from rich.table import Table
 
+    from drivewm.data.reader import NuScenesFolder
     from drivewm.data.stats import folder_stats
+    from drivewm.errors import InputError
+    from drivewm.evaluation.data_page import read_set, write_data_page
 
-    known = folder_stats(folder, split)
-    values = {field.name: getattr(known, field.name) for field in fields(known)}
-    table = Table(show_header=False, box=None)
-    for name, value in values.items():
-        text = ", ".join(f"{key} {count}" for key, count in value.items()) if isinstance(value, dict) else value
-        table.add_row(name.replace("_", " "), f"{text:.3g}" if isinstance(text, float) else str(text))
-    finish(as_json, values, table)
+    if out is not None and out.suffix != ".html":
+        raise InputError(f"is a page (.html), not {out.suffix!r}", file=out)
+    known, sets = [], []
+    for folder in folders:
+        with progress(f"reading {folder.name}", as_json) as report:
+            if out is None:
+                known.append(asdict(folder_stats(NuScenesFolder(folder, version), split, report)))
+            else:
+                sets.append(read_set(folder, version, split, report, len(folders)))
+                known.append(asdict(sets[-1].stats))
+    if out is not None:
+        write_data_page(out, sets, shlex.join(["drivewm", *sys.argv[1:]]))
+        finish(as_json, {"page": out, "sets": known}, str(out))
+        return
+    table = Table(*(["", *map(str, folders)] if len(folders) > 1 else []), show_header=len(folders) > 1, box=None)
+    for name in known[0]:
+        table.add_row(name.replace("_", " "), *(_told(values[name]) for values in known))
+    finish(as_json, known[0] if len(known) == 1 else {"sets": known}, table)
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {count}" for key, count in value.items())
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 @app.command()
@@ -107,6 +131,7 @@ def encode(
     version: Version = None,
     size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of a frame in pixels; by default as the images are.")] = None,
     stride: Annotated[int, typer.Option(help="Take every how many-th frame: 12 Hz and 6 give 2 Hz.", min=1)] = 1,
+    key_frames: Annotated[bool, typer.Option("--key-frames", help="Only key frames, for a folder without its sweeps.")] = False,
     workers: Workers = 2,
     as_json: Json = False,
 ) -> None:
@@ -120,7 +145,7 @@ def encode(
     codec = FrameCodec.load(autoencoder) if autoencoder else None
     options = PackOptions(split, size_of(size) if size else None, stride, workers)
     with progress("packing", as_json) as report:
-        packed = pack(NuScenesFolder(folder, version), out, options, report)
+        packed = pack(NuScenesFolder(folder, version, sweeps=not key_frames), out, options, report)
     roots = sorted(folder.glob("part-*")) or [folder]
     write_json(out / tracked.SOURCE, {"dataset": tracked.dataset_id(roots), "split": split})
     latents = None
@@ -201,7 +226,7 @@ def convert(
     as_json: Json = False,
 ) -> None:
     """Recordings in another format as genuine nuScenes tables, images, sweeps and map; whole or not at all."""
-    from drivewm.data.formats.convert import ConvertOptions, check_target
+    from drivewm.data.formats.convert import SOURCES, ConvertOptions, check_target
     from drivewm.data.formats.convert import convert as make
 
     check_target(to_format)
@@ -211,5 +236,6 @@ def convert(
     counts = ", ".join(f"{count} {what}" for what, count in made.counts.items() if count)
     absent = [f"absent {what}: {count}" for what, count in made.absent.items()]
     shown = f"{len(made.scenes)} drives in {made.folder}: {counts}"
+    more = [f"and {len(told) - 20} sentences more in {made.version}/{SOURCES}"] if len(told) > 20 else []
     values = {"folder": made.folder, "version": made.version, "scenes": made.scenes, "counts": made.counts}
-    finish(as_json, {**values, "absent": made.absent, "left_out": told}, shown, *absent, *told)
+    finish(as_json, {**values, "absent": made.absent, "left_out": told}, shown, *absent, *told[:20], *more)

@@ -149,6 +149,8 @@ def _camera_names(nusc: Any) -> tuple[str, ...]:
         for token in {row["calibrated_sensor_token"] for row in nusc.sample_data}
     }
     names = [sensor["channel"] for sensor in nusc.sensor if sensor["modality"] == "camera" and sensor["token"] in used]
+    if not names:
+        raise InputError("has no cameras", file=nusc.table_root)
     return (*(name for name in _ORDER if name in names), *(name for name in names if name not in _ORDER))
 
 

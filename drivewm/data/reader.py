@@ -76,7 +76,7 @@ class NuScenesFolder:
 
     def devkit_of(self, scene: str) -> Any:
         """The devkit's `NuScenes` over the root that holds a scene; loaded anew on every call."""
-        root = self._found(scene)[0]
+        root = self.root_of(scene)
         return open_devkit(root, self._roots[root])
 
     def scenes(self, split: str | None = None) -> list[SceneInfo]:
@@ -104,6 +104,10 @@ class NuScenesFolder:
     def rig(self, scene: str) -> CameraRig:
         """The calibrated cameras of a scene."""
         return self._found(scene)[1].rig
+
+    def root_of(self, scene: str) -> Path:
+        """The nuScenes root that holds the scene."""
+        return self._found(scene)[0]
 
     def index(self, scene: str) -> SceneIndex:
         """What the tables say of the scene with this token (or name)."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from drivewm.data.reader import NuScenesFolder
+from drivewm.data.survey import SceneSurvey, survey_folder
 from drivewm.datatypes import AgentClass
 
 SPEED_STEP_MPS = 2.5
@@ -33,42 +35,42 @@ class DataStats:
     frames_by_agents: dict[str, int]  # number of agents in view range -> frames
     frames_by_speed_mps: dict[str, int]  # lower edge of bins of 2.5 m/s
     frames_by_yaw_rate_radps: dict[str, int]  # lower edge of bins of 0.05 rad/s
-    without: dict[str, int]  # scenes without "map", "can_bus"
+    without: dict[str, int]  # scenes without "images", "map", "can_bus"
 
 
-def folder_stats(folder: NuScenesFolder | str | Path, split: str | None = None) -> DataStats:
-    """Counts over all scenes of a folder, or of a split."""
+def folder_stats(
+    folder: NuScenesFolder | str | Path, split: str | None = None, progress: Callable[..., None] | None = None
+) -> DataStats:
+    """Counts over all scenes of a folder, or of a split; ``progress(done, total, name)`` counts scenes."""
     folder = folder if isinstance(folder, NuScenesFolder) else NuScenesFolder(folder)
-    infos = folder.scenes(split)
+    return stats_of(survey_folder(folder, split, progress), folder.missing)
+
+
+def stats_of(scenes: Sequence[SceneSurvey], missing: Mapping[str, Collection[str]]) -> DataStats:
+    """Counts over scenes that were surveyed; ``missing`` names those without something, as `NuScenesFolder` knows them."""
     counts: dict[str, Counter[str]] = {
         name: Counter() for name in ("weather", "light", "class", "tracks", "agents", "speed", "yaw_rate")
     }
-    bad_frames, changing, seconds = 0, 0, 0.0
-    for info in infos:
-        clip = folder.clip(info.token, states_only=True)
-        states, seen = clip.states, clip.states.agents.valid
-        seconds += len(states.t_s) / info.rate_hz
-        bad_frames += 0 if info.expert else info.frames
-        changing += len({(c.weather, c.light) for c in clip.conditions}) > 1
-        counts["weather"].update(str(c.weather) for c in clip.conditions)
-        counts["light"].update(str(c.light) for c in clip.conditions)
-        if seen.size:
-            counts["class"].update(AgentClass(int(c)).name.lower() for c in states.agents.category[seen])
-            counts["tracks"].update(AgentClass(int(c)).name.lower() for c in states.agents.category[0][seen.any(0)])
-        counts["agents"].update(str(int(n)) for n in seen.sum(-1))
-        speed = np.floor(states.ego_speed_mps / SPEED_STEP_MPS) * SPEED_STEP_MPS
-        turn = np.floor(states.ego_speed_mps * states.ego_curvature_1pm / YAW_RATE_STEP_RADPS) * YAW_RATE_STEP_RADPS
-        counts["speed"].update(f"{v:g}" for v in speed)
+    for scene in scenes:
+        course = scene.course
+        counts["weather"].update(weather for weather, _ in scene.sky)
+        counts["light"].update(light for _, light in scene.sky)
+        counts["class"].update(class_name(kind) for kind in scene.encounters.category)
+        counts["tracks"].update(class_name(kind) for kind in scene.tracks.category)
+        counts["agents"].update(str(int(n)) for n in course.agents)
+        counts["speed"].update(f"{v:g}" for v in np.floor(course.speed_mps / SPEED_STEP_MPS) * SPEED_STEP_MPS)
+        turn = np.floor(course.yaw_rate_radps / YAW_RATE_STEP_RADPS) * YAW_RATE_STEP_RADPS
         counts["yaw_rate"].update(f"{v:.2f}" for v in turn + 0.0)
+    infos = [scene.info for scene in scenes]
     frames = sum(info.frames for info in infos)
     return DataStats(
         scenes=len(infos),
         frames=frames,
-        hours=seconds / 3600,
+        hours=sum(scene.seconds for scene in scenes) / 3600,
         scenes_by_split=_ordered(Counter(info.split or "none" for info in infos)),
         scenes_by_manner=_ordered(Counter(info.manner or "recorded" for info in infos)),
-        non_expert_share=bad_frames / max(frames, 1),
-        changing_share=changing / max(len(infos), 1),
+        non_expert_share=sum(info.frames for info in infos if not info.expert) / max(frames, 1),
+        changing_share=sum(len(set(scene.sky)) > 1 for scene in scenes) / max(len(infos), 1),
         frames_by_weather=_ordered(counts["weather"]),
         frames_by_light=_ordered(counts["light"]),
         agents_by_class=_ordered(counts["class"]),
@@ -76,8 +78,13 @@ def folder_stats(folder: NuScenesFolder | str | Path, split: str | None = None) 
         frames_by_agents=_by_number(counts["agents"]),
         frames_by_speed_mps=_by_number(counts["speed"]),
         frames_by_yaw_rate_radps=_by_number(counts["yaw_rate"]),
-        without={name: len(names) for name, names in folder.missing.items() if names},
+        without={name: len(names) for name, names in missing.items() if names},
     )
+
+
+def class_name(kind: int) -> str:
+    """The name of an AgentClass as counts and pages write it, "traffic_cone"."""
+    return AgentClass(int(kind)).name.lower()
 
 
 def _ordered(counts: Counter[str]) -> dict[str, int]:

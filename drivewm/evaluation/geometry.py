@@ -9,6 +9,7 @@ cameras, LiDAR or poses were off, a shifted image would fit better; the best shi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -65,6 +66,8 @@ def measure(folder: NuScenesFolder, scene: str, frame: int = 0) -> Geometry | No
     if not nusc.get("sample_data", index.image_tokens[frame][index.reference])["is_key_frame"]:
         return None
     lidar = sample["data"].get("LIDAR_TOP")
+    if lidar is not None and not Path(nusc.get_sample_data_path(lidar)).is_file():
+        lidar = None
     counts = _points_in_boxes(nusc, lidar) if lidar else []
     cameras, seen = [], set[str]()
     for view in range(len(index.rig.names)):
@@ -123,7 +126,7 @@ def _camera(nusc: Any, clip: Clip, view: int, token: str, lidar: str | None) -> 
     """The camera's part, and the annotations of which it shows a corner."""
     from nuscenes.utils.geometry_utils import BoxVisibility, box_in_image
 
-    _, boxes, intrinsic = nusc.get_sample_data(token, box_vis_level=BoxVisibility.NONE)
+    path, boxes, intrinsic = nusc.get_sample_data(token, box_vis_level=BoxVisibility.NONE)
     row, rig = nusc.get("sample_data", token), clip.rig_at(0)
     size = (row["width"], row["height"])
     ours = flat_corners(rig, view, clip, float(clip.exposure_s[0, view])).mean(1)
@@ -137,7 +140,7 @@ def _camera(nusc: Any, clip: Clip, view: int, token: str, lidar: str | None) -> 
             errors.append(float(np.hypot(*(_pixel(nearest, intrinsic) - _pixel(box.center, intrinsic)))))
     shown = {box.token for box in boxes if box_in_image(box, intrinsic, size, BoxVisibility.ANY)}
     points, told = 0, None
-    if lidar is not None:
+    if lidar is not None and Path(path).is_file():
         pixels, reflectance, image = nusc.explorer.map_pointcloud_to_image(lidar, token, render_intensity=True)
         points = pixels.shape[1]
         told = information_by_shift(np.asarray(image), pixels[:2].T, np.asarray(reflectance)) if points else None

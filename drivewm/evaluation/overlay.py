@@ -36,7 +36,7 @@ _SURFACE = {
 }
 _ROAD = (SemanticClass.ROAD, SemanticClass.MARKING, SemanticClass.CROSSWALK)
 _PAINT = (SemanticClass.MARKING, SemanticClass.CROSSWALK)
-_EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7))
+BOX_EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7))
 
 
 class Overlay:
@@ -97,7 +97,7 @@ class Overlay:
         for box in sorted(boxes, key=lambda box: -float(box.center[2])):
             corners = box.corners().T  # four in front, four behind
             colour = AGENT_COLOUR[CLASS_OF.get(box.name, AgentClass.DEBRIS)]
-            for a, b in _EDGES:
+            for a, b in BOX_EDGES:
                 if (line := _visible_part(corners[a], corners[b])) is not None:
                     ends = (line @ np.asarray(intrinsic).T)[:, :2] / line[:, 2:] * scale
                     start, end = (tuple(np.clip(np.round(xy), -4096, 8192).astype(int).tolist()) for xy in ends)

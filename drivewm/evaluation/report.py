@@ -1,4 +1,4 @@
-"""One self-contained HTML page: films, tables, curves. No script, no network; videos lie beside the page."""
+"""One self-contained HTML page: figures, films, tables, curves. No script, no network; videos lie beside the page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from drivewm.evaluation.figures import Bars, DriveMap, Grid, Histogram, Photo, Ranges
 from drivewm.store import atomic_write
+
+Figure = Photo | DriveMap | Histogram | Bars | Ranges | Grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,21 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """Figures of one kind beside each other; ``kind`` is a macro of figures.html.j2 that draws what `figures` defines."""
+
+    kind: str  # "photo" | "map" | "histogram" | "bars" | "ranges" | "grid"
+    figures: tuple[Figure, ...]
+    title: str = ""
+    layout: str = ""  # "" | "wide" | "dense"
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     title: str
     about: str = ""
+    legend: tuple[tuple[int, str], ...] = ()  # place of a series in the order of colours, and its name
+    groups: tuple[Group, ...] = ()
     films: tuple[Film, ...] = ()
     tables: tuple[Table, ...] = ()
     curves: tuple[Curve, ...] = ()

@@ -21,7 +21,7 @@ def source_hash(folder: NuScenesFolder, scene: str, size_px: tuple[int, int] | N
     Images are known by size and time of change, not by content: reading a data set to see whether it must be read costs the same.
     """
     digest = hashlib.sha256(f"{RECIPE} {size_px} {stride}".encode())
-    root, index = folder._found(scene)
+    root, index = folder.root_of(scene), folder.index(scene)
     _add(digest, index)
     images = (root / name for frame in index.files[::stride] for name in frame)
     others = [root / "maps" / "expansion" / f"{index.location}.json"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import torch
 
 from drivewm.cli import run
 from drivewm.data.assemble import RECORD, VERSION
+from drivewm.data.formats.convert import ConvertOptions, convert
 from drivewm.data.reader import NuScenesFolder
 from drivewm.data.synth import SynthOptions, synth
-from drivewm.training.cache import FrameCache, clip_tensors
+from drivewm.datatypes import SemanticClass
+from drivewm.training.cache import FrameCache, PackOptions, clip_tensors, pack
 from drivewm.training.worldmodel import DropShares, draw_drops
 
+DGP = Path(os.environ.get("DRIVEWM_SAMPLES", Path(__file__).parents[3] / "shared" / "data")) / "real" / "dgp"
 NEVER = DropShares(layout=0, boxes=0, polylines=0, motion=0, weather=0, light=0, text=0, free=0)
 GROUPS = ("layout", "boxes", "polylines")
 
@@ -74,3 +78,15 @@ def test_the_world_model_trains_on_it_and_the_readers_refuse(
     assert FrameCache(cache).batch(0, 2, 2)["untold_layout"].all()
     assert answer("train", "readers", "--cache", cache, "--out", tmp_path / "readers", *small) == 2
     assert "labels" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not DGP.is_dir(), reason=f"DGP sample scene is not at {DGP}")
+def test_six_cameras_of_another_fleet_are_packed_with_their_own_calibration(tmp_path: Path) -> None:
+    convert(DGP, "dgp", tmp_path / "set", ConvertOptions())
+    packed = pack(NuScenesFolder(tmp_path / "set"), tmp_path / "cache", PackOptions(size_px=(64, 96)))
+    assert packed.made == ("dgp_scene_02",) and packed.without_images == ()
+    clip = FrameCache(tmp_path / "cache").batch(0, 1, 3)
+    assert clip["images"].shape == (1, 3, 6, 64, 96, 3) and clip["untold_polylines"].all() and not clip["untold_boxes"].any()
+    focal = clip["intrinsics"][0, 0, :, 0, 0]
+    assert ((focal > 30) & (focal < 200)).all() and len(focal.unique()) == 6
+    assert (clip["label"] == SemanticClass.VEHICLE).any()

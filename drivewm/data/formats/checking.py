@@ -75,8 +75,15 @@ def _times(time_us: Array, place: str) -> None:
         raise InputError(f"times do not rise after number {int(np.argmax(np.diff(time_us) <= 0))}", place=place)
 
 
-def _transforms(pose: Array, count: int, place: str) -> None:
-    pose = np.asarray(pose, np.float64)
+def _numbers(values: Array, place: str) -> Array:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError("are not all numbers", place=place) from error
+
+
+def _transforms(values: Array, count: int, place: str) -> None:
+    pose = _numbers(values, place)
     if pose.shape != (count, 4, 4):
         raise InputError(f"have the shape {pose.shape}, not {(count, 4, 4)}", place=place)
     finite = np.isfinite(pose).all((1, 2))
@@ -93,22 +100,22 @@ def _camera(camera: Camera) -> None:
     place = f"camera {camera.name}"
     if not _NAME.fullmatch(camera.name) or camera.name == LIDAR:
         raise InputError("name is that of the LiDAR or has other signs than letters, digits, '_', '-' and '.'", place=place)
-    intrinsic = np.asarray(camera.intrinsic, np.float64)
+    intrinsic, distortion = _numbers(camera.intrinsic, f"{place}: intrinsic"), _numbers(camera.distortion, f"{place}: distortion")
     if intrinsic.shape != (3, 3) or not np.isfinite(intrinsic).all() or min(intrinsic[0, 0], intrinsic[1, 1]) <= 0:
         raise InputError("intrinsic is no 3x3 matrix with positive focal lengths in pixels", place=place)
     _transforms(camera.ego_from_camera[None], 1, f"{place}: ego_from_camera")
     if min(camera.size_px) < 1:
         raise InputError(f"size {camera.size_px} is no height and width", place=place)
-    if len(camera.distortion) not in _LENGTHS[camera.fisheye] or not np.isfinite(camera.distortion).all():
+    if len(distortion) not in _LENGTHS[camera.fisheye] or not np.isfinite(distortion).all():
         allowed = " or ".join(map(str, _LENGTHS[camera.fisheye]))
-        raise InputError(f"distortion has {len(camera.distortion)} numbers, OpenCV takes {allowed}", place=place)
+        raise InputError(f"distortion has {len(distortion)} numbers, OpenCV takes {allowed}", place=place)
 
 
 def _track(track: BoxTrack) -> None:
     place = f"track {track.name}"
     _times(track.time_us, place)
     _transforms(track.world_from_box, len(track.time_us), place)
-    size = np.asarray(track.size_lwh_m, np.float64)
+    size = _numbers(track.size_lwh_m, f"{place}: size_lwh_m")
     if size.shape not in ((3,), (len(track.time_us), 3)) or not np.isfinite(size).all() or size.min() <= 0:
         raise InputError("size is not length, width and height above 0 m", place=place)
     if not track.category:

@@ -16,6 +16,7 @@ from drivewm.data.categories import ATTRIBUTES, CLASS_OF, token
 from drivewm.data.drives import bounds_xy, moved_road
 from drivewm.data.expansion import MapExpansion
 from drivewm.data.formats.blobs import Lens, write_sweep
+from drivewm.data.formats.boxes import at_keys
 from drivewm.data.formats.checking import check_drive
 from drivewm.data.formats.drive import Adapter, RecordedDrive, Sweep
 from drivewm.data.formats.shots import KEY_HZ, Chosen, Shot, chosen
@@ -75,7 +76,7 @@ class ConvertReport:
     version: str
     scenes: tuple[str, ...]
     counts: dict[str, int]  # key frames, images, sweeps, boxes
-    absent: dict[str, int]  # images and sweeps whose files were not there, exposures that no pose reaches
+    absent: dict[str, int]  # images and sweeps without a file, exposures without a pose, tracks seen at no key frame
     left_out: dict[str, tuple[str, ...]]  # by scene
 
 
@@ -148,15 +149,15 @@ def _survey(adapter: Adapter, source: Path, options: ConvertOptions) -> tuple[di
     """Looks at every drive: the corners of those with a map, and how many files there are in all."""
     corners: dict[str, tuple[Array, Array]] = {}
     names: set[str] = set()
-    rig: list[str] | None = None
+    rigs: set[tuple[str, ...]] = set()
     total = 0
     for drive in adapter(source):
         check_drive(drive, source)
         if drive.name in names:
             raise InputError(f"has two drives of the name {drive.name}", file=source)
         names.add(drive.name)
-        cameras = sorted(camera.name for camera in drive.cameras)
-        if cameras != (rig := rig or cameras):
+        rigs.add(tuple(sorted(camera.name for camera in drive.cameras)))
+        if len(rigs) > 1:
             reason = "has other cameras than the drives before it"
             raise InputError(reason, file=source, place=f"drive {drive.name}", hint="a data set has one rig; convert it alone")
         if len(names) > MOST_DRIVES:
@@ -254,6 +255,7 @@ def _add_road(work: _Work, drive: RecordedDrive, drivable: dict[str, list[Array]
 def _note(work: _Work, drive: RecordedDrive, kept: Chosen, place: Placement) -> None:
     work.counts["key frames"] += len(kept.key_us)
     work.absent["poses"] += kept.without_pose
+    work.absent["tracks between key frames"] += sum(not len(at_keys(track, kept.key_us).keys) for track in drive.boxes)
     work.sources[drive.name] = {
         "source": drive.source,
         "location": drive.location,

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -61,52 +62,80 @@ class _Datum:
     size_px: tuple[int, int]  # of an image
 
 
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """One labelled box."""
+
+    world_from_box: Array  # [4, 4]
+    size_lwh_m: list[float]
+    lidar_points: int
+
+
 def read(root: Path) -> Iterator[RecordedDrive]:
     """A scene folder, or all scenes of a data set. Raises `InputError` naming the file that is missing or has another form."""
     files = [file for file in sorted(root.glob("scene_*.json")) if not file.name.startswith("scene_dataset")]
     files = files[:1] or [file for file in sorted(root.glob("*/scene_*.json")) if "scene_dataset" not in file.name]
     if not files:
         raise InputError("holds no DGP scene", file=root, hint="a scene is a folder with scene_*.json, calibration and ontology")
-    for file in files:
-        try:
-            yield _drive(file)
-        except (KeyError, TypeError, AttributeError, ValueError, StopIteration) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"is no DGP scene: {error} is missing or has another form", file=file) from error
+    yield from map(_drive, files)
+
+
+@contextmanager
+def _form_of(file: Path) -> Iterator[None]:
+    """What does not stand in ``file`` as DGP has it becomes one sentence."""
+    try:
+        yield
+    except InputError:
+        raise
+    except KeyError as error:
+        raise InputError(f"has no {error}", file=file) from error
+    except (TypeError, AttributeError, ValueError, IndexError, OverflowError, StopIteration) as error:
+        raise InputError(f"has another form than DGP: {error}", file=file) from error
 
 
 def _drive(file: Path) -> RecordedDrive:
-    content, folder = read_json(file), file.parent
-    data = {record["key"]: _datum(record, folder) for record in content["data"]}
-    samples = [[data[key] for key in sample["datum_keys"] if key in data] for sample in content["samples"]]
-    calibration = read_json(folder / "calibration" / f"{content['samples'][0]['calibration_key']}.json")
-    mounted = dict(zip(calibration["names"], (_transform(pose) for pose in calibration["extrinsics"]), strict=True))
-    lenses = dict(zip(calibration["names"], calibration["intrinsics"], strict=True))
+    folder = file.parent
+    with _form_of(file):
+        content = read_json(file)
+        data = {record["key"]: _datum(record, folder) for record in content["data"]}
+        samples = [[data[key] for key in sample["datum_keys"] if key in data] for sample in content["samples"]]
+        calibration = folder / "calibration" / f"{content['samples'][0]['calibration_key']}.json"
+        ontology = content.get("ontologies", {}).get(_BOXES_3D)
+        log, description = str(content.get("log", "")), str(content.get("description", ""))
     images = [datum for sample in samples for datum in sample if datum.kind == "image"]
     sweeps = sorted((d for sample in samples for d in sample if d.kind == "point_cloud"), key=lambda datum: datum.time_us)
     lidar = sweeps[0].sensor if sweeps else ""
     sweeps = [datum for datum in sweeps if datum.sensor == lidar]
-    sizes = {datum.sensor: datum.size_px for datum in images}
-    ego = {datum.file: datum.world_from_sensor @ np.linalg.inv(mounted[datum.sensor]) for datum in (*images, *sweeps)}
+    if not images and not sweeps:
+        raise InputError("has neither images nor point clouds", file=file)
+    with _form_of(calibration):
+        known = read_json(calibration)
+        mounted = dict(zip(known["names"], (_transform(pose) for pose in known["extrinsics"]), strict=True))
+        lenses = dict(zip(known["names"], known["intrinsics"], strict=True))
+        sizes = {datum.sensor: datum.size_px for datum in images}
+        cameras = tuple(_camera(name, lenses[name], mounted[name], sizes[name], calibration) for name in sizes)
+        vehicle = {datum.sensor: np.linalg.inv(mounted[datum.sensor]) for datum in (*images, *sweeps)}
     steady = sweeps or [datum for datum in images if datum.sensor == images[0].sensor]
-    tracks, left_out = _tracks(samples, lidar, _classes(folder, content))
+    tracks, left_out = _tracks(samples, lidar, _classes(folder / "ontology" / f"{ontology}.json") if ontology else {})
     return RecordedDrive(
         name=f"dgp_{folder.name}",
-        source=f"DGP scene {file.name.removesuffix('.json')} of log {content.get('log', '')}",
+        source=f"DGP scene {file.name.removesuffix('.json')} of log {log}",
         time_us=np.array([datum.time_us for datum in steady], np.int64),
-        world_from_ego=np.stack([ego[datum.file] for datum in steady]),
-        cameras=tuple(_camera(name, lenses[name], mounted[name], sizes[name], folder) for name in sizes),
-        exposures=tuple(Exposure(datum.sensor, datum.time_us, datum.file, ego[datum.file]) for datum in images),
-        boxes=tracks,
-        sweeps=tuple(
-            Sweep(datum.time_us, partial(_points, datum.file) if datum.file.is_file() else None, ego[datum.file])
-            for datum in sweeps
+        world_from_ego=np.stack([datum.world_from_sensor @ vehicle[datum.sensor] for datum in steady]),
+        cameras=cameras,
+        exposures=tuple(
+            Exposure(datum.sensor, datum.time_us, datum.file, datum.world_from_sensor @ vehicle[datum.sensor]) for datum in images
         ),
+        boxes=tracks,
+        sweeps=tuple(_sweep(datum, datum.world_from_sensor @ vehicle[lidar]) for datum in sweeps),
         ego_from_lidar=mounted[lidar] if lidar else np.eye(4),
-        description=str(content.get("description", "")),
+        description=description,
         left_out=left_out,
     )
+
+
+def _sweep(datum: _Datum, world_from_ego: Array) -> Sweep:
+    return Sweep(datum.time_us, partial(_points, datum.file) if datum.file.is_file() else None, world_from_ego)
 
 
 def _datum(record: dict[str, Any], folder: Path) -> _Datum:
@@ -139,13 +168,13 @@ def _transform(pose: dict[str, dict[str, float]]) -> Array:
     return transforms(np.array(xyz), np.array([pose["rotation"][f"q{axis}"] for axis in "wxyz"]))
 
 
-def _camera(name: str, lens: dict[str, float], mounted: Array, size_px: tuple[int, int], folder: Path) -> Camera:
+def _camera(name: str, lens: dict[str, float], mounted: Array, size_px: tuple[int, int], file: Path) -> Camera:
     fisheye = int(lens.get("fisheye", 0))
     if fisheye not in (0, 1) or any(lens.get(model) for model in _OTHER_MODELS):
-        raise InputError("has a lens that is neither a pinhole nor OpenCV's fisheye", file=folder, place=f"camera {name}")
+        raise InputError("has a lens that is neither a pinhole nor OpenCV's fisheye", file=file, place=f"camera {name}")
     order = ("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
     bent = np.array([float(lens.get(key, 0.0)) for key in order])
-    intrinsic = np.array([[lens["fx"], lens["skew"], lens["cx"]], [0.0, lens["fy"], lens["cy"]], [0.0, 0.0, 1.0]])
+    intrinsic = np.array([[lens["fx"], lens["skew"], lens["cx"]], [0.0, lens["fy"], lens["cy"]], [0.0, 0.0, 1.0]], np.float64)
     return Camera(name, intrinsic, mounted, size_px, bent if bent.any() or fisheye else np.zeros(0), bool(fisheye))
 
 
@@ -160,24 +189,24 @@ def _points(file: Path) -> Array:
     return points[:, :4]
 
 
-def _classes(folder: Path, content: dict[str, Any]) -> dict[int, str]:
-    name = content.get("ontologies", {}).get(_BOXES_3D)
-    if name is None:
-        return {}
-    return {int(item["id"]): str(item["name"]) for item in read_json(folder / "ontology" / f"{name}.json")["items"]}
+def _classes(file: Path) -> dict[int, str]:
+    with _form_of(file):
+        return {int(item["id"]): str(item["name"]) for item in read_json(file)["items"]}
 
 
 def _tracks(samples: list[list[_Datum]], lidar: str, classes: dict[int, str]) -> tuple[tuple[BoxTrack, ...], tuple[str, ...]]:
     """Boxes by instance, and a sentence for each class that has no category here."""
-    rows: dict[str, dict[int, tuple[_Datum, dict[str, Any]]]] = {}
+    rows: dict[str, dict[int, _Label]] = {}
     kinds: dict[str, str] = {}
     for datum, file in (one for sample in samples for one in _labelled(sample, lidar)):
-        for number, note in enumerate(read_json(file)["annotations"]):
-            if not note.get("instance_id"):
-                raise InputError("belongs to no track: it has no instance_id", file=file, place=f"box {number}")
-            name = str(note["instance_id"])
-            kinds[name] = classes.get(int(note["class_id"]), f"class {note['class_id']}")
-            rows.setdefault(name, {}).setdefault(datum.time_us, (datum, note))
+        with _form_of(file):
+            for number, note in enumerate(read_json(file)["annotations"]):
+                if not note.get("instance_id"):
+                    raise InputError("belongs to no track: it has no instance_id", file=file, place=f"box {number}")
+                name, size = str(note["instance_id"]), [float(note["box"][edge]) for edge in ("length", "width", "height")]
+                kinds[name] = classes.get(int(note["class_id"]), f"class {note['class_id']}")
+                pose = datum.world_from_sensor @ _transform(note["box"]["pose"])
+                rows.setdefault(name, {}).setdefault(datum.time_us, _Label(pose, size, int(note.get("num_points", 0))))
     tracks = tuple(_track(name, CATEGORY_OF[kinds[name]], of) for name, of in rows.items() if kinds[name] in CATEGORY_OF)
     unknown = Counter(kind for kind in kinds.values() if kind not in CATEGORY_OF)
     return tracks, tuple(f"{count} tracks of {kind} have no category here" for kind, count in sorted(unknown.items()))
@@ -189,13 +218,13 @@ def _labelled(sample: list[_Datum], lidar: str) -> list[tuple[_Datum, Path]]:
     return [one for one in boxed if one[0].sensor == lidar] or boxed
 
 
-def _track(name: str, category: str, seen: dict[int, tuple[_Datum, dict[str, Any]]]) -> BoxTrack:
-    rows = [seen[time_us] for time_us in sorted(seen)]
+def _track(name: str, category: str, seen: dict[int, _Label]) -> BoxTrack:
+    labels = [seen[time_us] for time_us in sorted(seen)]
     return BoxTrack(
         name=name,
         category=category,
         time_us=np.array(sorted(seen), np.int64),
-        world_from_box=np.stack([datum.world_from_sensor @ _transform(note["box"]["pose"]) for datum, note in rows]),
-        size_lwh_m=np.array([[float(note["box"][edge]) for edge in ("length", "width", "height")] for _, note in rows]),
-        lidar_points=np.array([int(note.get("num_points", 0)) for _, note in rows]),
+        world_from_box=np.stack([label.world_from_box for label in labels]),
+        size_lwh_m=np.array([label.size_lwh_m for label in labels]),
+        lidar_points=np.array([label.lidar_points for label in labels]),
     )
