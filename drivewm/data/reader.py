@@ -251,18 +251,31 @@ class NuScenesFolder:
     @staticmethod
     def _images(root: Path, index: SceneIndex, rows: Array, size_px: tuple[int, int]) -> Array:
         height, width = size_px
+        reduced = reduction(index.rig.size_px, size_px)
         images = np.empty((len(rows), len(index.rig.names), height, width, 3), np.uint8)
         for i, frame in enumerate(rows):
             for view, file in enumerate(index.files[frame]):
-                image = read_image(root / file, place=f"token {index.image_tokens[frame][view]}")
+                image = read_image(root / file, f"token {index.image_tokens[frame][view]}", reduced)
                 if image.shape[:2] != (height, width):
                     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
                 images[i, view] = image[..., ::-1]
         return images
 
 
-def read_image(path: Path, place: str | None = None) -> Array:
-    """A colour image [H, W, 3] in OpenCV's order (blue first); raises InputError when missing, cut short or no image."""
+def reduction(full_px: tuple[int, int], wanted_px: tuple[int, int]) -> int:
+    """How much smaller (1, 2, 4, 8) a JPEG may be decoded so that twice the wanted pixels are left to average."""
+    share = min(full / (2 * wanted) for full, wanted in zip(full_px, wanted_px, strict=True))
+    return max(factor for factor in (1, 2, 4, 8) if factor == 1 or factor <= share)
+
+
+_DECODED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
+
+
+def read_image(path: Path, place: str | None = None, reduced: int = 1) -> Array:
+    """A colour image [H, W, 3] in OpenCV's order (blue first), its sides divided by ``reduced``.
+
+    Raises InputError when it is missing, cut short or no image.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -270,7 +283,7 @@ def read_image(path: Path, place: str | None = None) -> Array:
     # OpenCV fills a JPEG that ends early with grey and says nothing: look for its end mark.
     if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-64:]:
         raise InputError("image is cut short", file=path, place=place)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), _DECODED[reduced]) if data else None
     if image is None:
         raise InputError("is not an image we can decode", file=path, place=place)
     return np.asarray(image)

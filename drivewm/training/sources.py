@@ -12,7 +12,7 @@ import numpy as np
 
 from drivewm.data.reader import NuScenesFolder
 
-RECIPE = 1  # counts up when the same source packs to something else
+RECIPE = 2  # counts up when the same source packs to something else
 
 
 def source_hash(folder: NuScenesFolder, scene: str, size_px: tuple[int, int] | None, stride: int) -> str:
