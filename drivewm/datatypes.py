@@ -31,9 +31,22 @@ class AgentClass(IntEnum):
     BARRIER = 6
     TRAFFIC_CONE = 7
     DEBRIS = 8
+    TRAILER = 9
+    CONSTRUCTION_VEHICLE = 10
+    POLICE_CAR = 11
+    AMBULANCE = 12
+    CHILD = 13
+    SCOOTER = 14  # and who stands on it
+    STROLLER = 15  # and who pushes it
+    ANIMAL = 16
 
 
-VULNERABLE = frozenset({AgentClass.MOTORCYCLE, AgentClass.BICYCLE, AgentClass.PEDESTRIAN})
+# Bodies of metal on four wheels or more; motorcycles and bicycles come with their riders.
+WHEELED_BODIES = frozenset({AgentClass.CAR, AgentClass.TRUCK, AgentClass.BUS, AgentClass.TRAILER}) | {
+    AgentClass.CONSTRUCTION_VEHICLE, AgentClass.POLICE_CAR, AgentClass.AMBULANCE
+}  # fmt: skip
+ON_FOOT = frozenset({AgentClass.PEDESTRIAN, AgentClass.CHILD, AgentClass.SCOOTER, AgentClass.STROLLER, AgentClass.ANIMAL})
+VULNERABLE = ON_FOOT | {AgentClass.MOTORCYCLE, AgentClass.BICYCLE}
 STATIC_CLASSES = frozenset({AgentClass.BARRIER, AgentClass.TRAFFIC_CONE, AgentClass.DEBRIS})
 
 
@@ -77,9 +90,9 @@ class SemanticClass(IntEnum):
     BUILDING = 6
     TREE = 7
     POLE = 8
-    VEHICLE = 9  # car, truck, bus
+    VEHICLE = 9  # WHEELED_BODIES
     TWO_WHEELER = 10  # motorcycle, bicycle, with rider
-    PEDESTRIAN = 11
+    PEDESTRIAN = 11  # ON_FOOT
     OBSTACLE = 12  # barrier, cone, debris
     SIGNAL_RED = 13
     SIGNAL_YELLOW = 14
@@ -242,10 +255,7 @@ class RoadMap:
         return bool(((np.abs(along) < half[:, 0]) & (np.abs(across) < half[:, 1])).any())
 
     def lane(self, lane_id: str) -> Lane:
-        for lane in self.lanes:
-            if lane.id == lane_id:
-                return lane
-        raise KeyError(lane_id)
+        return {lane.id: lane for lane in self.lanes}[lane_id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,11 +351,7 @@ class Scene:
     log_until_s: Array = field(default_factory=lambda: np.zeros(0), metadata=LATER)
 
     def conditions_at(self, t_s: float) -> Conditions:
-        current = self.conditions
-        for start_s, conditions in self.condition_changes:
-            if t_s >= start_s - 1e-9:
-                current = conditions
-        return current
+        return [self.conditions, *(later for start_s, later in self.condition_changes if t_s >= start_s - 1e-9)][-1]
 
     @property
     def steps(self) -> int:

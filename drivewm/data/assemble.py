@@ -30,7 +30,8 @@ Made by `drivewm data synth`; the options stand in `synth.json`. Everything is s
 
 - Cameras only: there is no LiDAR and no radar, and `num_lidar_pts` is 0.
 - The `location` of a log is one of the four names that the devkit accepts. It is a slot for a map, not a place: every scene has
-  its own plot on it, and plots are not connected. Traffic keeps to the right everywhere.
+  its own plot on it, and plots are not connected. Traffic keeps to the right, in three of ten drives to the left:
+  `{version}/{record}` says which (`traffic`).
 - Key frames are every second camera frame. Splits are in `{version}/splits.json` as {splits}.
 - CAN bus messages come at the 10 Hz of the simulated state.
 - `{version}/{record}` tells per scene what nuScenes has no column for: manner of driving, conditions over time, seed, parameters.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from drivewm.datatypes import EGO_SHAPE, ActorScripts, AgentClass, Agents, Array, ManoeuvreKind, TriggerKind
+from drivewm.datatypes import EGO_SHAPE, ON_FOOT, ActorScripts, AgentClass, Agents, Array, ManoeuvreKind, TriggerKind
 from drivewm.geometry import box_corners_xy, boxes_overlap, point_at_s
 
 Step = tuple[TriggerKind, float, ManoeuvreKind, float, float]  # trigger, its value, manoeuvre, its value, its rate
@@ -22,7 +22,16 @@ _SIZES_LWH_M: dict[AgentClass, tuple[tuple[float, float], tuple[float, float], t
     AgentClass.BARRIER: ((0.4, 0.6), (1.8, 2.4), (0.9, 1.1)),
     AgentClass.TRAFFIC_CONE: ((0.35, 0.45), (0.35, 0.45), (0.6, 0.95)),
     AgentClass.DEBRIS: ((0.4, 1.4), (0.4, 1.0), (0.25, 0.7)),
+    AgentClass.TRAILER: ((6.0, 11.5), (2.3, 2.55), (2.8, 3.9)),
+    AgentClass.CONSTRUCTION_VEHICLE: ((5.5, 7.0), (2.3, 2.6), (2.8, 3.3)),
+    AgentClass.POLICE_CAR: ((4.4, 5.0), (1.8, 2.0), (1.55, 1.85)),
+    AgentClass.AMBULANCE: ((5.4, 6.5), (2.0, 2.25), (2.5, 2.9)),
+    AgentClass.CHILD: ((0.35, 0.5), (0.4, 0.5), (0.95, 1.4)),
+    AgentClass.SCOOTER: ((1.05, 1.25), (0.5, 0.65), (1.6, 2.0)),
+    AgentClass.STROLLER: ((1.3, 1.6), (0.5, 0.65), (1.55, 1.85)),
+    AgentClass.ANIMAL: ((0.6, 1.1), (0.25, 0.4), (0.4, 0.8)),
 }
+_MAY_STAND_CLOSE = ON_FOOT | {AgentClass.TRAFFIC_CONE, AgentClass.BARRIER}
 _PATH_POINTS = 401
 _NEVER: Step = (TriggerKind.NEVER, 0.0, ManoeuvreKind.NONE, 0.0, 1.0)
 
@@ -60,7 +69,7 @@ class Cast:
         """Whether the actor found room."""
         size = np.array([self._rng.uniform(*span) for span in _SIZES_LWH_M[actor.category]])
         pose = actor.start_pose()
-        margin = 0.1 if actor.category in (AgentClass.TRAFFIC_CONE, AgentClass.BARRIER, AgentClass.PEDESTRIAN) else 0.6
+        margin = 0.1 if actor.category in _MAY_STAND_CLOSE else 0.6
         if len(self.actors) >= self._most or boxes_overlap(box_corners_xy(pose, size[:2] + margin), self._corners).any():
             return False
         self.actors.append(actor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from drivewm.datatypes import AgentClass, Conditions, Light, Weather
+from drivewm.datatypes import ON_FOOT, WHEELED_BODIES, AgentClass, Conditions, Light, Weather
 
 CATEGORY_OF: dict[AgentClass, str] = {
     AgentClass.CAR: "vehicle.car",
@@ -17,28 +17,36 @@ CATEGORY_OF: dict[AgentClass, str] = {
     AgentClass.BARRIER: "movable_object.barrier",
     AgentClass.TRAFFIC_CONE: "movable_object.trafficcone",
     AgentClass.DEBRIS: "movable_object.debris",
+    AgentClass.TRAILER: "vehicle.trailer",
+    AgentClass.CONSTRUCTION_VEHICLE: "vehicle.construction",
+    AgentClass.POLICE_CAR: "vehicle.emergency.police",
+    AgentClass.AMBULANCE: "vehicle.emergency.ambulance",
+    AgentClass.CHILD: "human.pedestrian.child",
+    AgentClass.SCOOTER: "human.pedestrian.personal_mobility",
+    AgentClass.STROLLER: "human.pedestrian.stroller",
+    AgentClass.ANIMAL: "animal",
 }
 
 # All 23 categories of nuScenes v1.0; those that we never write are read as the class that looks and behaves most like them.
 CLASS_OF: dict[str, AgentClass] = {
     "human.pedestrian.adult": AgentClass.PEDESTRIAN,
-    "human.pedestrian.child": AgentClass.PEDESTRIAN,
+    "human.pedestrian.child": AgentClass.CHILD,
     "human.pedestrian.wheelchair": AgentClass.PEDESTRIAN,
-    "human.pedestrian.stroller": AgentClass.PEDESTRIAN,
-    "human.pedestrian.personal_mobility": AgentClass.PEDESTRIAN,
+    "human.pedestrian.stroller": AgentClass.STROLLER,
+    "human.pedestrian.personal_mobility": AgentClass.SCOOTER,
     "human.pedestrian.police_officer": AgentClass.PEDESTRIAN,
     "human.pedestrian.construction_worker": AgentClass.PEDESTRIAN,
-    "animal": AgentClass.PEDESTRIAN,
+    "animal": AgentClass.ANIMAL,
     "vehicle.car": AgentClass.CAR,
     "vehicle.motorcycle": AgentClass.MOTORCYCLE,
     "vehicle.bicycle": AgentClass.BICYCLE,
     "vehicle.bus.bendy": AgentClass.BUS,
     "vehicle.bus.rigid": AgentClass.BUS,
     "vehicle.truck": AgentClass.TRUCK,
-    "vehicle.construction": AgentClass.TRUCK,
-    "vehicle.emergency.ambulance": AgentClass.TRUCK,
-    "vehicle.emergency.police": AgentClass.CAR,
-    "vehicle.trailer": AgentClass.TRUCK,
+    "vehicle.construction": AgentClass.CONSTRUCTION_VEHICLE,
+    "vehicle.emergency.ambulance": AgentClass.AMBULANCE,
+    "vehicle.emergency.police": AgentClass.POLICE_CAR,
+    "vehicle.trailer": AgentClass.TRAILER,
     "movable_object.barrier": AgentClass.BARRIER,
     "movable_object.trafficcone": AgentClass.TRAFFIC_CONE,
     "movable_object.pushable_pullable": AgentClass.DEBRIS,
@@ -72,9 +80,9 @@ def attribute_of(category: AgentClass, speed_mps: float, *, parked: bool) -> str
     """The attribute nuScenes would give, or None for objects that have none."""
     if category in (AgentClass.BICYCLE, AgentClass.MOTORCYCLE):
         return "cycle.with_rider"
-    if category == AgentClass.PEDESTRIAN:
+    if category in ON_FOOT - {AgentClass.ANIMAL}:
         return "pedestrian.moving" if abs(speed_mps) > 0.2 else "pedestrian.standing"
-    if category in (AgentClass.CAR, AgentClass.TRUCK, AgentClass.BUS):
+    if category in WHEELED_BODIES:
         return "vehicle.parked" if parked else "vehicle.moving" if abs(speed_mps) > 0.2 else "vehicle.stopped"
     return None
 

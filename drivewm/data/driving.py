@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from drivewm.data.ego_driver import EgoDriver
+from drivewm.data.mirror import mirrored_actions, mirrored_scene, mirrored_states
 from drivewm.data.towns import TownDrive, draw_drive
 from drivewm.datatypes import EGO_SHAPE, STATIC_CLASSES, VULNERABLE, Action, AgentClass, Array, WorldState
 from drivewm.geometry import box_corners_xy, boxes_overlap
@@ -28,13 +29,18 @@ class Driven:
 
 
 def drive_town(index: int, split: str, seed: int, *, seconds: float) -> Driven:
-    """Drive number ``index`` of a split, driven. Experts never collide; other drives end with the first contact."""
+    """Drive number ``index`` of a split, on its side of the road. Experts never collide; others end with the first contact."""
     for attempt in range(_ATTEMPTS):
         driven = _without_clashes(draw_drive(index, split, seed, seconds=seconds, attempt=attempt))
         long_enough = float(driven.states.t_s[-1]) >= min(SHORTEST_S, seconds / 2)
         if driven.ended == "horizon" or (long_enough and not driven.drive.expert):
-            return driven
+            return driven if driven.drive.choices.traffic == "right" else _mirrored(driven)
     raise RuntimeError(f"no drive for index {index} of {split} with seed {seed} in {_ATTEMPTS} attempts")
+
+
+def _mirrored(driven: Driven) -> Driven:
+    drive = replace(driven.drive, scene=mirrored_scene(driven.drive.scene))
+    return Driven(drive, mirrored_states(driven.states), mirrored_actions(driven.actions), driven.ended)
 
 
 def _without_clashes(drive: TownDrive) -> Driven:

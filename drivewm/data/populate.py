@@ -13,7 +13,23 @@ from drivewm.geometry import frenet_sd, point_at_s, polyline_s_m, resample_polyl
 from drivewm.scenarios.roads import RoadOptions, lane_path
 
 _Maker = Callable[["Stage", np.random.Generator], Actor | None]
-_MOTOR = (AgentClass.CAR, AgentClass.CAR, AgentClass.CAR, AgentClass.CAR, AgentClass.TRUCK, AgentClass.BUS, AgentClass.MOTORCYCLE)
+# How often each class is met: on the road, at the kerb, on the sidewalk, across the road.
+_DRIVING = {
+    AgentClass.CAR: 0.68, AgentClass.TRUCK: 0.1, AgentClass.BUS: 0.06, AgentClass.MOTORCYCLE: 0.08,
+    AgentClass.POLICE_CAR: 0.03, AgentClass.AMBULANCE: 0.03, AgentClass.CONSTRUCTION_VEHICLE: 0.02,
+}  # fmt: skip
+_PARKED = {
+    AgentClass.CAR: 0.78, AgentClass.TRUCK: 0.09, AgentClass.TRAILER: 0.07, AgentClass.CONSTRUCTION_VEHICLE: 0.04,
+    AgentClass.POLICE_CAR: 0.02,
+}  # fmt: skip
+_WALKING = {
+    AgentClass.PEDESTRIAN: 0.68, AgentClass.CHILD: 0.12, AgentClass.SCOOTER: 0.07, AgentClass.STROLLER: 0.07,
+    AgentClass.ANIMAL: 0.06,
+}  # fmt: skip
+_CROSSING = {
+    AgentClass.PEDESTRIAN: 0.58, AgentClass.BICYCLE: 0.14, AgentClass.CHILD: 0.12, AgentClass.SCOOTER: 0.06,
+    AgentClass.STROLLER: 0.05, AgentClass.ANIMAL: 0.05,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +87,8 @@ def _speed(stage: Stage, rng: np.random.Generator) -> float:
     return float(np.clip(stage.options.speed_limit_mps * rng.uniform(0.65, 1.1), 2.0, 27.0))
 
 
-def _motor(rng: np.random.Generator) -> AgentClass:
-    return _MOTOR[int(rng.integers(len(_MOTOR)))]
+def _one_of(shares: dict[AgentClass, float], rng: np.random.Generator) -> AgentClass:
+    return list(shares)[int(rng.choice(len(shares), p=list(shares.values())))]
 
 
 def _ahead(stage: Stage, rng: np.random.Generator) -> Actor | None:
@@ -88,12 +104,16 @@ def _ahead(stage: Stage, rng: np.random.Generator) -> Actor | None:
             steps += (go_step(rng, wish, steps[0][1] + 2.0),)
     elif draw < 0.27:
         speed, wish, steps = 0.0, 0.0, (go_step(rng, wish, 1.0),) if rng.random() < 0.7 else ()
-    return Actor(_motor(rng), stage.route_xy, s, float(rng.normal(0, 0.15)), speed, wish, True, steps)
+    return Actor(_one_of(_DRIVING, rng), stage.route_xy, s, float(rng.normal(0, 0.15)), speed, wish, True, steps)
 
 
 def _behind(stage: Stage, rng: np.random.Generator) -> Actor | None:
     s = stage.ego_s_m - float(rng.uniform(9.0, 35.0))
-    return Actor(_motor(rng), stage.route_xy, s, 0.0, stage.ego_speed_mps, _speed(stage, rng) * 1.1, True) if s > 6.0 else None
+    return (
+        Actor(_one_of(_DRIVING, rng), stage.route_xy, s, 0.0, stage.ego_speed_mps, _speed(stage, rng) * 1.1, True)
+        if s > 6.0
+        else None
+    )
 
 
 def _adjacent(stage: Stage, rng: np.random.Generator) -> Actor | None:
@@ -110,7 +130,7 @@ def _adjacent(stage: Stage, rng: np.random.Generator) -> Actor | None:
     steps: tuple[Step, ...] = (side_step(rng, towards),) if rng.random() < 0.45 else ()
     if rng.random() < 0.2:
         steps += (brake_step(rng, speed),)
-    return Actor(_motor(rng), path, s, 0.0, speed, _speed(stage, rng), True, steps)
+    return Actor(_one_of(_DRIVING, rng), path, s, 0.0, speed, _speed(stage, rng), True, steps)
 
 
 def _oncoming(stage: Stage, rng: np.random.Generator) -> Actor | None:
@@ -122,7 +142,7 @@ def _oncoming(stage: Stage, rng: np.random.Generator) -> Actor | None:
     s = float(frenet_sd(path, stage.ahead_xy(rng.uniform(20.0, 180.0)))[0])
     speed = _speed(stage, rng)
     steps: tuple[Step, ...] = (side_step(rng, stage.options.lane_width_m * 0.9),) if rng.random() < 0.1 else ()
-    return Actor(_motor(rng), path, max(s, 0.0), 0.0, speed, speed, bool(rng.random() < 0.85), steps)
+    return Actor(_one_of(_DRIVING, rng), path, max(s, 0.0), 0.0, speed, speed, bool(rng.random() < 0.85), steps)
 
 
 def _crossing(stage: Stage, rng: np.random.Generator) -> Actor | None:
@@ -132,7 +152,7 @@ def _crossing(stage: Stage, rng: np.random.Generator) -> Actor | None:
     path = lane_path(stage.road, str(rng.choice(lanes)), str(rng.choice(["straight", "left", "right"])))
     speed = min(_speed(stage, rng), 12.0 if stage.kind != "merge" else 25.0)
     s = float(frenet_sd(path, np.zeros(2))[0]) - speed * float(rng.uniform(0.5, 9.0))
-    category = AgentClass.BICYCLE if rng.random() < 0.15 else _motor(rng)
+    category = AgentClass.BICYCLE if rng.random() < 0.15 else _one_of(_DRIVING, rng)
     speed = min(speed, 6.0) if category == AgentClass.BICYCLE else speed
     return Actor(category, path, max(s, 0.0), 0.0, speed, speed, True)
 
@@ -151,12 +171,13 @@ def _parked(stage: Stage, rng: np.random.Generator) -> Actor | None:
             width = 0.5 * (2.3 + stage.options.lane_width_m)
             steps = (pull, (TriggerKind.TIME, 0.0, ManoeuvreKind.OFFSET, width, 3.0))
         return Actor(AgentClass.CAR, path, s, offset, steps=steps)
-    lane = stage.road.lane("main.0")
+    across = stage.options.oncoming > 0 and rng.random() < 0.4
+    lane = stage.road.lane("oncoming.0" if across else "main.0")
     s = float(frenet_sd(lane.centre_xy, stage.ahead_xy(rng.uniform(-10.0, 110.0)))[0])
     if not 5.0 < s < len(lane.centre_xy) - 16.0:  # nobody parks at the corner
         return None
-    category = AgentClass.TRUCK if rng.random() < 0.15 else AgentClass.CAR
-    offset = -(0.5 * lane.width_m + float(rng.uniform(0.3, 0.9)))
+    category = _one_of(_PARKED, rng)
+    offset = -(0.5 * lane.width_m + float(rng.uniform(0.3, 0.9)) + (0.4 if category != AgentClass.CAR else 0.0))
     return Actor(category, lane.centre_xy, s, offset)
 
 
@@ -167,6 +188,15 @@ def _cyclist(stage: Stage, rng: np.random.Generator) -> Actor | None:
     offset = -(0.5 * stage.options.lane_width_m - float(rng.uniform(0.4, 0.9)))
     steps: tuple[Step, ...] = (side_step(rng, offset + float(rng.uniform(0.8, 2.5))),) if rng.random() < 0.2 else ()
     return Actor(AgentClass.BICYCLE, path, max(s, 1.0), offset, speed, speed, bool(rng.random() < 0.7), steps)
+
+
+def _pace_mps(category: AgentClass, rng: np.random.Generator) -> float:
+    """How fast somebody beside the road moves: people walk at 1.35 m/s or run, wheels and dogs are faster."""
+    if category in (AgentClass.SCOOTER, AgentClass.BICYCLE):
+        return float(rng.uniform(2.0, 6.0))
+    if category == AgentClass.ANIMAL or (category == AgentClass.CHILD and rng.random() < 0.4):
+        return float(rng.uniform(0.6, 3.0))
+    return float(np.clip(rng.normal(1.35, 0.3), 0.6, 3.0) if rng.random() < 0.92 else rng.uniform(2.0, 3.5))
 
 
 def _kerb_line(stage: Stage, rng: np.random.Generator) -> Array | None:
@@ -198,13 +228,15 @@ def _walker(stage: Stage, rng: np.random.Generator) -> Actor | None:
     if len(path) < 14:
         return None
     path = point_at_s(path, np.arange(0.0, polyline_s_m(path)[-1], 1.0))[:, :2]
-    speed = 0.0 if rng.random() < 0.2 else float(rng.uniform(0.7, 2.2))
-    return Actor(AgentClass.PEDESTRIAN, path, min(12.0, len(path) - 2.0), 0.0, speed, speed)
+    category = _one_of(_WALKING, rng)
+    speed = 0.0 if rng.random() < 0.2 else _pace_mps(category, rng)
+    return Actor(category, path, min(12.0, len(path) - 2.0), 0.0, speed, speed)
 
 
 def _crosser(stage: Stage, rng: np.random.Generator) -> Actor | None:
     """Somebody who crosses the road, on a crosswalk if there is one near, about when the ego arrives."""
-    speed = float(rng.uniform(0.9, 2.6))
+    category = _one_of(_CROSSING, rng)
+    speed = _pace_mps(category, rng)
     ahead = float(rng.uniform(14.0, 30.0) + stage.ego_speed_mps * rng.uniform(0.5, 4.0))
     zebras = [xy for xy in stage.road.crosswalks if np.hypot(*(xy.mean(0) - stage.ahead_xy(40.0))) < 70.0]
     if zebras:
@@ -226,7 +258,6 @@ def _crosser(stage: Stage, rng: np.random.Generator) -> Actor | None:
     at_s = float(np.clip(ahead / max(stage.ego_speed_mps, 4.0) - begin / speed + rng.uniform(-2.0, 2.0), 0.0, 8.0))
     go: Step = (TriggerKind.TIME, at_s, ManoeuvreKind.SPEED, speed, 2.0)
     rest: Step = (TriggerKind.TIME, at_s + (2 * begin - 0.5) / speed, ManoeuvreKind.SPEED, 0.0, 2.0)
-    category = AgentClass.BICYCLE if rng.random() < 0.15 else AgentClass.PEDESTRIAN
     return Actor(category, path, 0.0, 0.0, 0.0, 0.0, False, (go, rest))
 
 
@@ -253,4 +284,5 @@ def _roadworks(stage: Stage, cast: Cast, rng: np.random.Generator) -> None:
     for x in np.linspace(2.0, 36.0, 4):
         cast.add(Actor(AgentClass.BARRIER, lane.centre_xy, zero + float(x), half - 1.3))
     if rng.random() < 0.7:
-        cast.add(Actor(AgentClass.TRUCK, lane.centre_xy, zero + float(rng.uniform(12.0, 28.0)), -0.5))
+        category = AgentClass.CONSTRUCTION_VEHICLE if rng.random() < 0.6 else AgentClass.TRUCK
+        cast.add(Actor(category, lane.centre_xy, zero + float(rng.uniform(12.0, 28.0)), -0.5))

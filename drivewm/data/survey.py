@@ -11,14 +11,14 @@ import numpy as np
 from drivewm.data.categories import ATTRIBUTES, VISIBILITY
 from drivewm.data.index import SceneIndex
 from drivewm.data.reader import NuScenesFolder, SceneInfo
-from drivewm.datatypes import EGO_SHAPE, STATIC_CLASSES, AgentClass, Array, Clip, Records, WorldState
+from drivewm.datatypes import EGO_SHAPE, ON_FOOT, STATIC_CLASSES, Array, Clip, Records, WorldState
 from drivewm.geometry import ego_from_world, frenet_sd, polyline_s_m, wrap_angle_rad
 
 LEADER_REACH_M = 80.0
 LEADER_HALF_WIDTH_M = 1.5  # of the way that the ego goes on to drive
 LEADER_HEADING_RAD = np.radians(45.0)
 SLOWEST_FOLLOWER_MPS = 2.0  # a time gap says nothing about a car that stands
-_NO_LEADERS = STATIC_CLASSES | {AgentClass.PEDESTRIAN}
+_NO_LEADERS = STATIC_CLASSES | ON_FOOT
 _SIDE_OF = (("boston", "right"), ("singapore", "left"))  # where nuScenes drove
 
 

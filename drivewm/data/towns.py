@@ -1,8 +1,9 @@
 """Random drives through random places, as Scenes with the manner in which the ego will drive.
 
-Weather, light, kind of road and manner are balanced by construction; everything else is drawn. A split sees only its own
-combinations of choices (kind, lanes, surroundings, weather, light, manner ...), so that held-out drives are new in kind and not
-only in seed.
+Weather, light and manoeuvre are balanced together, and so are density and the side of traffic, by construction; everything else
+is drawn. Here all traffic keeps right; a drive that is to keep left is mirrored when it has been driven. A split sees only its
+own combinations of choices (kind, lanes, surroundings, weather, light, manner ...), so that held-out drives are new in kind and
+not only in seed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from drivewm.data.cast import Cast
-from drivewm.data.ego_driver import EXPERT_MANNERS, NON_EXPERT_MANNERS, Manner, draw_manner
+from drivewm.data.ego_driver import EXPERT_MANNERS, Manner, draw_manner
+from drivewm.data.manoeuvres import MANOEUVRES, balanced, scheduled
 from drivewm.data.populate import Stage, populate
 from drivewm.datatypes import Array, Conditions, Light, Scene, Weather, WorldState
 from drivewm.errors import InputError
@@ -21,12 +23,11 @@ from drivewm.geometry import frenet_sd, point_at_s
 from drivewm.scenarios.roads import RoadOptions, build_road, lane_path
 
 SPLITS = ("train", "val", "test")
-NON_EXPERT_SHARE = 0.4
-# Roads whose map tables hold all that the cameras see; a nuScenes map has no place for the walls of a tunnel.
-TOWN_KINDS = (
-    "straight", "curve", "merge", "exit", "roundabout", "t_junction", "four_way", "crosswalk", "parking_row", "roadworks",
-)  # fmt: skip
+TRAFFIC = ("right", "left", "right", "right", "left", "right", "right", "left", "right", "right")
+DENSITIES = ("sparse", "dense", "sparse", "empty", "sparse", "dense", "sparse")
+AGENTS = {"empty": (0, 3), "sparse": (3, 15), "dense": (20, 41)}  # how many, from and below
 CHANGE_SHARE = 0.3
+_MOST_AGENTS = 48
 _BUCKETS = 10  # of the combinations of choices: one each for val and test, the rest for train
 _CURVED_KINDS = ("four_way", "t_junction", "roundabout")
 
@@ -38,7 +39,10 @@ class Choices:
     kind: str
     weather: str
     light: str
+    manoeuvre: str
     manner: str
+    traffic: str  # the side it keeps to
+    density: str
     surroundings: str
     lanes: int
     oncoming: int
@@ -86,8 +90,8 @@ def draw_drive(index: int, split: str, seed: int, *, seconds: float, attempt: in
     stage, turn = _stage(choices, seconds, rng)
     manner = _manner(choices, stage, rng)
     start_pose = _start_pose(stage, rng)
-    count = int(rng.integers(2, 15))
-    cast = Cast(start_pose, 20, rng)
+    count = int(rng.integers(*AGENTS[choices.density]))
+    cast = Cast(start_pose, _MOST_AGENTS, rng)
     populate(stage, cast, count, rng)
     agents, scripts = cast.agents()
     first, changes = _conditions(choices, seconds, rng)
@@ -114,7 +118,10 @@ def draw_drive(index: int, split: str, seed: int, *, seconds: float, attempt: in
         condition_changes=changes,
         parameters={
             "kind": choices.kind,
+            "manoeuvre": choices.manoeuvre,
             "manner": choices.manner,
+            "traffic": choices.traffic,
+            "density": choices.density,
             "surroundings": choices.surroundings,
             "lanes": float(choices.lanes),
             "oncoming": float(choices.oncoming),
@@ -130,34 +137,31 @@ def draw_drive(index: int, split: str, seed: int, *, seconds: float, attempt: in
     return TownDrive(scene, choices, manner, cast, seed_key)
 
 
-def balanced(index: int, count: int, *key: int) -> int:
-    """Item of a fair schedule: every run of ``count`` indices sees each of ``count`` items once, in an order of its own."""
-    block, place = divmod(index, count)
-    order = np.random.default_rng(np.random.SeedSequence([*key, block])).permutation(count)
-    return int(order[place])
-
-
 def _choices(index: int, split: str, seed: int, rng: np.random.Generator) -> Choices:
-    weathers, lights = list(Weather), list(Light)
     key = (seed, SPLITS.index(split))
-    sky = balanced(index, len(weathers) * len(lights), *key, 1)
-    kind = TOWN_KINDS[balanced(index, len(TOWN_KINDS), *key, 2)]
-    # Every block of five drives has two that are no expert's.
-    expert = balanced(index, 5, *key, 3) >= round(5 * NON_EXPERT_SHARE)
-    pool = EXPERT_MANNERS if expert else NON_EXPERT_MANNERS
+    sky, name = scheduled(index, *key)
+    manoeuvre = MANOEUVRES[name]
+    traffic = TRAFFIC[balanced(index, len(TRAFFIC), *key, 3)]
+    density = DENSITIES[balanced(index, len(DENSITIES), *key, 4)]
     while True:
+        kind = str(rng.choice(manoeuvre.kinds))
         surroundings = _surroundings(kind, rng)
         lanes, oncoming = _lanes(kind, surroundings, rng)
+        if name == "change_lane":
+            lanes, oncoming = max(lanes, 2), max(oncoming, 1)
         limits = {"town": (8.3, 13.9), "rural": (13.9, 19.4, 25.0), "motorway": (22.2, 25.0)}[surroundings]
         choices = Choices(
             kind=kind,
-            weather=str(weathers[sky % len(weathers)]),
-            light=str(lights[sky // len(weathers)]),
-            manner=str(rng.choice(pool)),
+            weather=sky[0],
+            light=sky[1],
+            manoeuvre=name,
+            manner=str(rng.choice(manoeuvre.manners)),
+            traffic=traffic,
+            density=density,
             surroundings=surroundings,
             lanes=lanes,
             oncoming=oncoming,
-            turn=str(rng.choice(["left", "right", "straight"])),
+            turn=str(rng.choice(manoeuvre.turns)),
             limit_mps=float(rng.choice(limits)),
             signals=bool(rng.random() < 0.5) and kind in ("four_way", "t_junction", "crosswalk"),
             crosswalks=bool(rng.random() < 0.5) and kind in _CURVED_KINDS and surroundings == "town",

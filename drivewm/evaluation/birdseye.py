@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from drivewm.datatypes import EGO_SHAPE, AgentClass, Agents, Array, RoadMap, SignalState, WorldState
+from drivewm.datatypes import EGO_SHAPE, ON_FOOT, WHEELED_BODIES, AgentClass, Agents, Array, RoadMap, SignalState, WorldState
 from drivewm.geometry import box_corners_xy, compose_xy_yaw, ego_from_world
 
 Colour = tuple[int, int, int]
@@ -27,6 +27,14 @@ AGENT_COLOUR: dict[AgentClass, Colour] = {
     AgentClass.BARRIER: (255, 96, 84),
     AgentClass.TRAFFIC_CONE: (255, 96, 84),
     AgentClass.DEBRIS: (200, 110, 96),
+    AgentClass.TRAILER: (200, 112, 62),
+    AgentClass.CONSTRUCTION_VEHICLE: (232, 172, 40),
+    AgentClass.POLICE_CAR: (110, 150, 255),
+    AgentClass.AMBULANCE: (255, 150, 140),
+    AgentClass.CHILD: (255, 214, 150),
+    AgentClass.SCOOTER: (214, 236, 120),
+    AgentClass.STROLLER: (236, 220, 160),
+    AgentClass.ANIMAL: (204, 170, 120),
 }
 SIGNAL_COLOUR: dict[SignalState, Colour] = {
     SignalState.RED: (255, 72, 66),
@@ -187,12 +195,12 @@ def _draw_agents(canvas: _Canvas, agents: Agents) -> None:
     for n in np.flatnonzero(agents.valid):
         category, pose = AgentClass(int(agents.category[n])), agents.xy_yaw_world[n]
         colour = AGENT_COLOUR[category]
-        if category in (AgentClass.PEDESTRIAN, AgentClass.TRAFFIC_CONE):
+        if category in ON_FOOT or category == AgentClass.TRAFFIC_CONE:
             canvas.dot(pose[:2], (26, 28, 30), 0.62)
             canvas.dot(pose[:2], colour, 0.48)
             continue
         _draw_box(canvas, pose, agents.size_lwh_m[n, :2], colour)
-        if category in (AgentClass.CAR, AgentClass.TRUCK, AgentClass.BUS) and agents.accel_mps2[n] < -1.0:
+        if category in WHEELED_BODIES and agents.accel_mps2[n] < -1.0:
             rear = box_corners_xy(pose, agents.size_lwh_m[n, :2])[2:]
             canvas.line(rear, SIGNAL_COLOUR[SignalState.RED], 0.4)
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from drivewm.datatypes import VULNERABLE, AgentClass, Array, CameraRig, Rollout
+from drivewm.datatypes import VULNERABLE, WHEELED_BODIES, AgentClass, Array, CameraRig, Rollout
 from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE, Readers
 from drivewm.protocols import World
 from drivewm.sim.raster import Frame, RasterWorld, render
@@ -23,7 +23,6 @@ from drivewm.store import content_hash
 VEHICLE_LABELS = (READ_CLASSES.index("vehicle"),)
 VULNERABLE_LABELS = (READ_CLASSES.index("two_wheeler"), READ_CLASSES.index("pedestrian"))  # a rider may be read as a pedestrian
 OBJECT_LABELS = (*VEHICLE_LABELS, *VULNERABLE_LABELS, READ_CLASSES.index("obstacle"))
-VEHICLES = (AgentClass.CAR, AgentClass.TRUCK, AgentClass.BUS)
 
 JUDGED_EVERY = 5  # frames between judged frames: once a second at 5 Hz
 MIN_OBJECT_PX = 80  # smaller objects are not asked for: the autoencoder alone blurs them beyond reading
@@ -160,7 +159,7 @@ def _collect_sightings(
         if count < MIN_OBJECT_PX:
             continue
         kind = category[int(track_id)]
-        name, accepted = ("vehicle", VEHICLE_LABELS) if kind in VEHICLES else ("vulnerable", VULNERABLE_LABELS)
+        name, accepted = ("vehicle", VEHICLE_LABELS) if kind in WHEELED_BODIES else ("vulnerable", VULNERABLE_LABELS)
         if name == "vulnerable" and kind not in VULNERABLE:
             continue
         mask = instance_HW == track_id

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from drivewm.datatypes import STATIC_CLASSES, AgentClass, Agents, Array
+from drivewm.datatypes import ON_FOOT, STATIC_CLASSES, AgentClass, Agents, Array
 
 BEFORE_M, BEHIND_M = 40.0, 15.0  # it counts from this far ahead of the ego to this far behind it
 CORRIDOR_M = 1.2  # half width of what the ego needs on its route, with a little room
 STANDING_MPS = 0.5
-GO_AROUND = [int(kind) for kind in (*STATIC_CLASSES, AgentClass.BICYCLE, AgentClass.PEDESTRIAN)]
+GO_AROUND = [int(kind) for kind in (*STATIC_CLASSES, *ON_FOOT, AgentClass.BICYCLE)]
 
 
 def hindered(agents: Agents, agent_sd: Array, ego_s_m: Array) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from drivewm.datatypes import EGO_SHAPE, STATIC_CLASSES, AgentClass, Agents, Array, Observation, Scene, WorldState
+from drivewm.datatypes import EGO_SHAPE, ON_FOOT, STATIC_CLASSES, AgentClass, Agents, Array, Observation, Scene, WorldState
 from drivewm.geometry import compose_xy_yaw
 from drivewm.metrics.candidates import CANDIDATE_GATES, CANDIDATE_WEIGHTS, score_candidates
 from drivewm.metrics.grounds import Grounds, ran_red
@@ -23,7 +23,7 @@ OFF_LANE_M = 0.6  # beside the route by more than this is out of lane, as lane k
 BESIDE_BEFORE_M, BESIDE_AFTER_M, CORRIDOR_M, SLOW_MPS = 40.0, 15.0, 1.2, 0.5
 FRONT_M = EGO_SHAPE.rear_axle_to_centre_m + 0.5 * EGO_SHAPE.length_m  # rear axle to front bumper
 GREEN_SINCE_S = 0.4
-GO_AROUND = [int(kind) for kind in (*STATIC_CLASSES, AgentClass.BICYCLE, AgentClass.PEDESTRIAN)]
+GO_AROUND = [int(kind) for kind in (*STATIC_CLASSES, *ON_FOOT, AgentClass.BICYCLE)]
 
 
 @dataclass(frozen=True, slots=True)

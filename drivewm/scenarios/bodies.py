@@ -23,10 +23,17 @@ BODIES: dict[str, BodyKind] = {
     "motorcycle": BodyKind(AgentClass.MOTORCYCLE, (2.2, 0.8, 1.5)),
     "bicycle": BodyKind(AgentClass.BICYCLE, (1.8, 0.65, 1.75)),
     "pedestrian": BodyKind(AgentClass.PEDESTRIAN, (0.6, 0.65, 1.75)),
-    "child": BodyKind(AgentClass.PEDESTRIAN, (0.45, 0.5, 1.2)),
+    "child": BodyKind(AgentClass.CHILD, (0.45, 0.5, 1.2)),
     "barrier": BodyKind(AgentClass.BARRIER, (0.5, 2.0, 1.0)),
     "traffic_cone": BodyKind(AgentClass.TRAFFIC_CONE, (0.4, 0.4, 0.8)),
     "debris": BodyKind(AgentClass.DEBRIS, (0.9, 0.9, 0.4)),
+    "trailer": BodyKind(AgentClass.TRAILER, (10.0, 2.5, 3.6)),
+    "construction_vehicle": BodyKind(AgentClass.CONSTRUCTION_VEHICLE, (6.2, 2.5, 3.0)),
+    "police_car": BodyKind(AgentClass.POLICE_CAR, (4.7, 1.9, 1.65)),
+    "ambulance": BodyKind(AgentClass.AMBULANCE, (5.9, 2.1, 2.7)),
+    "scooter": BodyKind(AgentClass.SCOOTER, (1.15, 0.6, 1.85)),
+    "stroller": BodyKind(AgentClass.STROLLER, (1.45, 0.6, 1.7)),
+    "animal": BodyKind(AgentClass.ANIMAL, (0.9, 0.35, 0.65)),
 }
 
 

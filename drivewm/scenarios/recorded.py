@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from drivewm.datatypes import EGO_SHAPE, ActorScripts, AgentClass, Agents, Array, Scene
+from drivewm.datatypes import EGO_SHAPE, WHEELED_BODIES, ActorScripts, AgentClass, Agents, Array, Scene
 from drivewm.errors import InputError, did_you_mean
 from drivewm.geometry import box_corners_xy, boxes_overlap, first_metres, point_at_s
 from drivewm.scenarios.conditions import recorded_conditions
@@ -17,7 +17,7 @@ from drivewm.scenarios.source import Source
 from drivewm.scenarios.stage import Misplaced
 from drivewm.store import file_hash, load_record
 
-VEHICLES = (AgentClass.CAR, AgentClass.TRUCK, AgentClass.BUS, AgentClass.MOTORCYCLE, AgentClass.BICYCLE)
+VEHICLES = (*WHEELED_BODIES, AgentClass.MOTORCYCLE, AgentClass.BICYCLE)
 LOOK_AHEAD_M = 120.0  # route beyond what is driven
 MOVES_MPS = 0.5  # who never is faster stands, and goes on standing
 

@@ -56,7 +56,10 @@ RoadKind = Literal[
     "narrow",
     "crest",
 ]
-Body = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle", "pedestrian", "child", "barrier", "traffic_cone", "debris"]
+Body = Literal[
+    "car", "van", "truck", "bus", "motorcycle", "bicycle", "pedestrian", "child", "barrier", "traffic_cone", "debris",
+    "trailer", "construction_vehicle", "police_car", "ambulance", "scooter", "stroller", "animal",
+]  # fmt: skip
 Camera = Literal["CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"]
 SIGNAL_STATES = {"red": SignalState.RED, "yellow": SignalState.YELLOW, "green": SignalState.GREEN}
 

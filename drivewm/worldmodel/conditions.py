@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivewm.datatypes import CameraRig, Conditions, Light, Records, RoadMap, Weather, WorldState
+from drivewm.datatypes import AgentClass, CameraRig, Conditions, Light, Records, RoadMap, Weather, WorldState
 from drivewm.geometry import ego_from_world, relative_xy_yaw, resample_polyline
 from drivewm.sim.raster.layout import layout
 
@@ -26,6 +26,20 @@ GROUPS = ("layout", "boxes", "polylines", "motion", "weather", "light", "text")
 FREE_REGIME = frozenset({"layout", "boxes", "polylines"})
 MOTION_SIZE, BOX_SIZE, VIEW_M = 6, 9, 60.0
 PIECE_POINTS, PIECE_SPACING_M = 8, 4.0
+# Networks know the first nine classes. A class that came later is told as the one it looks and moves most like, so that weights
+# keep their shape and dream of the others as before.
+TOLD_CLASSES = 9
+_TOLD_AS = {
+    AgentClass.TRAILER: AgentClass.TRUCK,
+    AgentClass.CONSTRUCTION_VEHICLE: AgentClass.TRUCK,
+    AgentClass.POLICE_CAR: AgentClass.CAR,
+    AgentClass.AMBULANCE: AgentClass.TRUCK,
+    AgentClass.CHILD: AgentClass.PEDESTRIAN,
+    AgentClass.SCOOTER: AgentClass.PEDESTRIAN,
+    AgentClass.STROLLER: AgentClass.PEDESTRIAN,
+    AgentClass.ANIMAL: AgentClass.PEDESTRIAN,
+}
+_TOLD = np.array([_TOLD_AS.get(kind, kind) for kind in AgentClass])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +113,7 @@ def nearest_boxes(state: WorldState, count: int = 16) -> Array:
             np.sin(yaw),
             agents.size_lwh_m[chosen],
             agents.speed_mps[chosen],
-            agents.category[chosen] + 1,
+            _TOLD[agents.category[chosen]] + 1,
         ]
     )
     return out

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from drivewm.datatypes import AgentClass, Light, SemanticClass, Weather
+from drivewm.datatypes import Light, SemanticClass, Weather
 from drivewm.sim.raster.palette import PAINT_RGB
-from drivewm.worldmodel.conditions import BOX_SIZE, MOTION_SIZE
+from drivewm.worldmodel.conditions import BOX_SIZE, MOTION_SIZE, TOLD_CLASSES
 from drivewm.worldmodel.sizes import WorldModelSize
 
 LAYOUT_CELL = 128  # features of the layout per latent cell
@@ -93,7 +93,7 @@ class ConditionEmbedding(nn.Module):
         self.motion = mlp(MOTION_SIZE, width)
         self.weather, self.light = nn.Embedding(len(Weather) + 1, width), nn.Embedding(len(Light) + 1, width)
         self.sun = nn.Linear(2, width)
-        self.agent_class, self.line_kind = nn.Embedding(len(AgentClass) + 1, width), nn.Embedding(4, width)
+        self.agent_class, self.line_kind = nn.Embedding(TOLD_CLASSES + 1, width), nn.Embedding(4, width)
         self.box, self.line = mlp(BOX_SIZE - 1, width), mlp(2 * size.polyline_points, width)
         self.no_box, self.no_line = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(width))
         self.no_motion = nn.Parameter(torch.zeros(width))

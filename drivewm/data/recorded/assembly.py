@@ -14,7 +14,7 @@ from drivewm.data.drives import moved_road
 from drivewm.data.motion import interpolated
 from drivewm.data.places import REACH_M
 from drivewm.data.recorded.recording import Recording
-from drivewm.datatypes import AgentClass, Agents, Array, Conditions, Lane, Marking, RoadMap
+from drivewm.datatypes import ON_FOOT, WHEELED_BODIES, AgentClass, Agents, Array, Conditions, Lane, Marking, RoadMap
 from drivewm.errors import InputError
 from drivewm.geometry import point_at_s, polyline_s_m, resample_polyline
 from drivewm.scenarios.roads_lines import lines_xy, polygons_xy
@@ -25,7 +25,7 @@ _LONGEST_GAP_S = 1.0  # a track that was not seen for longer is gone in between
 _STANDING_M = 1.0  # a box that never gets farther from its middle than this stands; its creeping is the labelling's
 _MOVING_MPS = 1.0
 _SAME_INSTANT_S = 1e-6
-_MOTORISED = (AgentClass.CAR, AgentClass.TRUCK, AgentClass.BUS, AgentClass.MOTORCYCLE)
+_MOTORISED = (*WHEELED_BODIES, AgentClass.MOTORCYCLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _trend(speed_mps: Array, seen: Array) -> Array:
 def _standing(track: Track) -> Array | None:
     """The one pose [3] of a thing that stands. People sway and turn where they stand, so they are left as seen."""
     middle = np.median(track.xy_yaw[:, :2], axis=0)
-    if track.category == AgentClass.PEDESTRIAN or np.hypot(*(track.xy_yaw[:, :2] - middle).T).max() > _STANDING_M:
+    if track.category in ON_FOOT or np.hypot(*(track.xy_yaw[:, :2] - middle).T).max() > _STANDING_M:
         return None
     return np.append(middle, np.angle(np.exp(1j * track.xy_yaw[:, 2]).sum()))
 

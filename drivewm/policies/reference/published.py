@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from drivewm.datatypes import STATIC_CLASSES, AgentClass, Array, Conditions, Light, Weather
+from drivewm.datatypes import ON_FOOT, STATIC_CLASSES, Array, Conditions, Light, Weather
 
 STANDARD_GRAVITY_MPS2 = 9.81
 
@@ -50,7 +50,7 @@ BRAKING_SHARE = {Weather.CLEAR: 0.774, Weather.FOG: 0.774, Weather.RAIN: 0.50, W
 
 # UN Regulation No. 48, 6.2.6.1: the cut-off of a dipped beam falls by 1.0 to 1.5 %; from lamps at 0.65 m it meets the road here.
 DIPPED_BEAM_M = 0.65 / 0.010
-WITHOUT_LAMPS = [int(kind) for kind in (AgentClass.PEDESTRIAN, *STATIC_CLASSES)]
+WITHOUT_LAMPS = [int(kind) for kind in (*ON_FOOT, *STATIC_CLASSES)]
 VISIBLE_CONTRAST = 0.05  # meteorological optical range (WMO Guide No. 8): where 5 % of the contrast is left
 
 

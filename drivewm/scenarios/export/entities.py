@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from scenariogeneration import xosc
 
-from drivewm.datatypes import EGO_SHAPE, AgentClass, Array
-from drivewm.scenarios.openscenario.entities import IDM, METRES
+from drivewm.datatypes import EGO_SHAPE, ON_FOOT, AgentClass, Array
+from drivewm.scenarios.bodies import BODIES
+from drivewm.scenarios.openscenario.entities import BODY, IDM, METRES
 
 VAN_M = 2.0  # cars that are higher
 VEHICLES = {
@@ -19,11 +20,25 @@ VEHICLES = {
     AgentClass.BUS: (xosc.VehicleCategory.bus, 14_000.0, 30.0),
     AgentClass.MOTORCYCLE: (xosc.VehicleCategory.motorbike, 250.0, 60.0),
     AgentClass.BICYCLE: (xosc.VehicleCategory.bicycle, 90.0, 15.0),
+    AgentClass.TRAILER: (xosc.VehicleCategory.trailer, 12_000.0, 30.0),
+    AgentClass.CONSTRUCTION_VEHICLE: (xosc.VehicleCategory.truck, 12_000.0, 12.0),
+    AgentClass.POLICE_CAR: (xosc.VehicleCategory.car, 1_800.0, 60.0),
+    AgentClass.AMBULANCE: (xosc.VehicleCategory.van, 3_500.0, 45.0),
 }
 OBJECTS = {
     AgentClass.BARRIER: (xosc.MiscObjectCategory.barrier, 50.0),
     AgentClass.TRAFFIC_CONE: (xosc.MiscObjectCategory.pole, 3.0),
     AgentClass.DEBRIS: (xosc.MiscObjectCategory.obstacle, 20.0),
+}
+ON_FOOT_AS = {
+    AgentClass.CHILD: (xosc.PedestrianCategory.pedestrian, 25.0),
+    AgentClass.ANIMAL: (xosc.PedestrianCategory.animal, 20.0),
+}
+# Classes that the categories of the standard do not tell from others say their word as a property.
+NAMED = {
+    kind.category: word
+    for word, kind in BODIES.items()
+    if kind.category >= AgentClass.TRAILER and kind.category != AgentClass.ANIMAL
 }
 FULL_BRAKE_MPS2, PULL_MPS2 = 9.0, 4.0
 WHEEL_M = {AgentClass.TRUCK: 1.0, AgentClass.BUS: 1.0}
@@ -56,15 +71,18 @@ def body(category: int, size_lwh_m: Array, *, moves: bool) -> xosc.Vehicle | xos
     box = xosc.BoundingBox(width, length, height, 0.0, 0.0, height / 2)
     name = kind.name.lower()
     out: xosc.Vehicle | xosc.Pedestrian | xosc.MiscObject
-    if kind is AgentClass.PEDESTRIAN:
-        out = xosc.Pedestrian(name, 75.0, xosc.PedestrianCategory.pedestrian, box, model=name)
+    if kind in ON_FOOT:
+        what, mass = ON_FOOT_AS.get(kind, (xosc.PedestrianCategory.pedestrian, 75.0))
+        out = xosc.Pedestrian(name, mass, what, box, model=name)
     elif kind in OBJECTS:
         out = xosc.MiscObject(name, OBJECTS[kind][1], OBJECTS[kind][0], box)
     else:
         car = xosc.VehicleCategory.van if height > VAN_M else xosc.VehicleCategory.car
-        what, mass, fastest = VEHICLES.get(kind, (car, 1500.0, 60.0))
+        category_of, mass, fastest = VEHICLES.get(kind, (car, 1500.0, 60.0))
         axles = _axles(0.6 * length, -0.3 * length, width, WHEEL_M.get(kind, 0.65))
-        out = xosc.Vehicle(name, what, box, *axles, fastest, PULL_MPS2, FULL_BRAKE_MPS2, mass=mass)
+        out = xosc.Vehicle(name, category_of, box, *axles, fastest, PULL_MPS2, FULL_BRAKE_MPS2, mass=mass)
+    if kind in NAMED:
+        out.add_property(BODY, NAMED[kind])
     if moves:
         out.add_property(METRES, "1")
     return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from drivewm.datatypes import AgentClass
+from drivewm.datatypes import WHEELED_BODIES, AgentClass
 from drivewm.scenarios.bodies import BODIES, BodyKind
 from drivewm.scenarios.openscenario.reading import Reading
 from drivewm.scenarios.xml import Element, child, children, tag
@@ -15,7 +15,7 @@ VEHICLES = {
     "van": "van",
     "truck": "truck",
     "semitrailer": "truck",
-    "trailer": "truck",
+    "trailer": "trailer",
     "bus": "bus",
     "tram": "bus",
     "train": "bus",
@@ -23,14 +23,17 @@ VEHICLES = {
     "motorcycle": "motorcycle",
     "bicycle": "bicycle",
 }
-PEDESTRIANS = {"wheelchair": "pedestrian", "animal": "child"}
+PEDESTRIANS = {"wheelchair": "pedestrian", "animal": "animal"}
+ROLES = {"police": "police_car", "ambulance": "ambulance"}
 OBJECTS = {"barrier": "barrier", "guardRail": "barrier", "pole": "traffic_cone", "roadMark": "debris"}
+RIDDEN = WHEELED_BODIES | {AgentClass.MOTORCYCLE, AgentClass.BICYCLE}
 EGO_NAMES = ("ego", "hero", "egovehicle", "ego_vehicle", "vut", "subject", "subjectvehicle")
 MOST_ENTITIES = 200
 SIZE_LIMITS_M = (0.1, 40.0)
 METRES = "vertices_are_metres"  # property: the vertices of the entity's trajectories lie whole metres of its path apart
 SPEED_LIMIT = "speed_limit_mps"  # property of the ego: what it may drive, where that is not the speed of its script
-KNOWN = frozenset({METRES, SPEED_LIMIT, "type"})
+BODY = "body"  # property: the word of the scenario language for what it is, where the categories of the standard are too wide
+KNOWN = frozenset({METRES, SPEED_LIMIT, BODY, "type"})
 IDM = "IDM"  # the controller that keeps a distance to whatever is ahead
 
 
@@ -114,8 +117,12 @@ def properties(reading: Reading, element: Element) -> dict[str, str]:
 
 
 def _kind(reading: Reading, element: Element) -> BodyKind:
+    said = properties(reading, element).get(BODY)
+    if said in BODIES:
+        return BODIES[said]
     if tag(element) == "Vehicle":
-        return BODIES[VEHICLES.get(reading.text(element, "vehicleCategory", "car"), "car")]
+        usual = VEHICLES.get(reading.text(element, "vehicleCategory", "car"), "car")
+        return BODIES[ROLES.get(str(element.get("role", "")).lower(), usual)]
     if tag(element) == "Pedestrian":
         return BODIES[PEDESTRIANS.get(reading.text(element, "pedestrianCategory", "pedestrian"), "pedestrian")]
     return BODIES[OBJECTS.get(reading.text(element, "miscObjectCategory", "none"), "debris")]
@@ -134,4 +141,4 @@ def ego_of(bodies: dict[str, Body]) -> str:
     for name in bodies:
         if name.lower().startswith(("ego", "hero")):
             return name
-    return next((n for n, b in bodies.items() if b.category <= AgentClass.BICYCLE), next(iter(bodies)))
+    return next((n for n, b in bodies.items() if b.category in RIDDEN), next(iter(bodies)))

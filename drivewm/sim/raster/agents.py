@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from drivewm.datatypes import VULNERABLE, AgentClass, Array, SemanticClass, WorldState
+from drivewm.datatypes import ON_FOOT, STATIC_CLASSES, VULNERABLE, WHEELED_BODIES, AgentClass, Array, SemanticClass, WorldState
 from drivewm.geometry import relative_xy_yaw
+from drivewm.sim.raster.bodies import body_of, cuboid
 from drivewm.sim.raster.faces import Faces
 from drivewm.sim.raster.palette import PAINT_RGB, SKIN_RGB, mixed, paint_index
 from drivewm.sim.raster.relief import Relief
-from drivewm.sim.raster.shapes import HEAD_LAMP, TAIL_LAMP, Body, body_of, cuboid
+from drivewm.sim.raster.shapes import AMBER_LAMP, BLUE_LAMP, HEAD_LAMP, TAIL_LAMP, Body
 
 RANGE_M = 110.0
 BRAKING_MPS2 = -1.0  # brake lights come on below
 _SHADOW_SHARE = np.array([0.7 if c in VULNERABLE else 1.0 for c in AgentClass])  # of the box that a body fills
+_BEACONS = ((BLUE_LAMP, (70.0, 130.0, 255.0)), (AMBER_LAMP, (255.0, 160.0, 30.0)))  # they shine day and night
 _STEP_LENGTH_M = 1.5  # of a walking person, two steps
+_LABELS = ((WHEELED_BODIES, SemanticClass.VEHICLE), (ON_FOOT, SemanticClass.PEDESTRIAN), (STATIC_CLASSES, SemanticClass.OBSTACLE))
 LABEL_OF_CLASS = np.array(
-    [
-        SemanticClass.VEHICLE, SemanticClass.VEHICLE, SemanticClass.VEHICLE, SemanticClass.TWO_WHEELER, SemanticClass.TWO_WHEELER,
-        SemanticClass.PEDESTRIAN, SemanticClass.OBSTACLE, SemanticClass.OBSTACLE, SemanticClass.OBSTACLE,
-    ],
-    np.uint8,
-)  # fmt: skip
+    [next((label for group, label in _LABELS if c in group), SemanticClass.TWO_WHEELER) for c in AgentClass], np.uint8
+)
+_UPRIGHT = np.array([c in ON_FOOT for c in AgentClass])  # on a slope
+_HAS_BRAKE_LAMPS = np.array([c not in ON_FOOT | {AgentClass.BICYCLE} for c in AgentClass])
 
 
 def agent_faces(state: WorldState, relief: Relief | None, *, plain: bool, lights_on: bool = False) -> list[Faces]:
@@ -78,7 +79,7 @@ def _pitched(points: Array, state: WorldState, rows: Array, relief: Relief) -> A
     """Points [n, F, C, 3] of bodies turned along the slope and lifted to the ground; people stay upright."""
     agents = state.agents
     pose = agents.xy_yaw_world[rows]
-    pitch = relief.pitch_rad(pose, agents.size_lwh_m[rows, 0]) * (agents.category[rows] != AgentClass.PEDESTRIAN)
+    pitch = relief.pitch_rad(pose, agents.size_lwh_m[rows, 0]) * ~_UPRIGHT[agents.category[rows]]
     cos, sin = (f(pitch).astype(np.float32)[:, None, None] for f in (np.cos, np.sin))
     x, y, z = np.moveaxis(points, -1, 0)
     foot = relief.height_m(pose[:, 0]).astype(np.float32)[:, None, None]
@@ -100,10 +101,13 @@ def _looks(body: Body, state: WorldState, rows: Array, paint: Array, lights_on: 
     rgb = np.minimum(rgb + body.skin_share[:, None] * skin[:, None], 255.0)
     glow = np.zeros(rgb.shape[:2], np.float32)
     head, tail = body.lamp == HEAD_LAMP, body.lamp == TAIL_LAMP
-    braking = (agents.accel_mps2[rows] < BRAKING_MPS2) & (agents.category[rows] != AgentClass.BICYCLE)
+    braking = (agents.accel_mps2[rows] < BRAKING_MPS2) & _HAS_BRAKE_LAMPS[agents.category[rows]]
     if lights_on:
         rgb[:, head], glow[:, head] = (255.0, 250.0, 226.0), 1.0
         rgb[:, tail], glow[:, tail] = (190.0, 14.0, 14.0), 0.75
+    for lamp, colour in _BEACONS:
+        shines = body.lamp == lamp
+        rgb[:, shines], glow[:, shines] = colour, 1.0
     lit = np.flatnonzero(braking)[:, None], np.flatnonzero(tail)
     rgb[lit], glow[lit] = (255.0, 36.0, 30.0), 1.0
     return rgb.astype(np.float32), glow

@@ -40,7 +40,9 @@ HOUSING_RGB = np.array([28, 30, 32], np.float32)
 LAMP_RGB = np.array([(255, 48, 36), (255, 196, 40), (48, 255, 120)], np.float32)  # in the order of SignalState
 
 
-_HAS_PAINT = np.array([c not in STATIC_CLASSES for c in AgentClass])
+# Things, animals, and vehicles whose paint says what they are.
+_LIVERIED = {AgentClass.CONSTRUCTION_VEHICLE, AgentClass.POLICE_CAR, AgentClass.AMBULANCE, AgentClass.ANIMAL}
+_HAS_PAINT = np.array([c not in STATIC_CLASSES | _LIVERIED for c in AgentClass])
 
 
 def mixed(number: Array | int, salt: int = 0) -> Array:
@@ -52,6 +54,6 @@ def mixed(number: Array | int, salt: int = 0) -> Array:
 
 
 def paint_index(track_id: Array, category: Array) -> Array:
-    """Index into PAINT_RGB of each agent: 1..31 from its track id alone, 0 for barriers, cones and debris."""
+    """Index into PAINT_RGB of each agent: 1..31 from its track id alone, 0 for those that have no paint of their own."""
     index = 1 + mixed(track_id) % (len(PAINT_RGB) - 1)
     return np.where(_HAS_PAINT[np.asarray(category)], index, 0).astype(np.uint8)

@@ -1,21 +1,21 @@
-"""Bodies of the nine agent classes, built from boxes and discs in the metres of a typical member of the class.
+"""Bodies of what is common on roads, built from boxes and discs in the metres of a typical member of its class.
 
-A face's colour is ``own RGB + share * paint``. ``lamp`` marks what may shine: 1 head lamp, 2 tail lamp. ``swing`` is how far
+A face's colour is ``own RGB + share * paint``. ``lamp`` marks what may shine: 1 head lamp, 2 tail lamp, 3 blue and
+4 amber beacon. ``swing`` is how far
 a corner moves forward at the extreme of a step. Long bodies have several parts, sorted by depth like objects of their own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from drivewm.datatypes import AgentClass, Array
+from drivewm.datatypes import Array
 from drivewm.sim.raster.faces import CORNERS, padded
 
-HEAD_LAMP, TAIL_LAMP = 1, 2
+HEAD_LAMP, TAIL_LAMP, BLUE_LAMP, AMBER_LAMP = 1, 2, 3, 4
 GLASS = (44.0, 56.0, 68.0)
 TYRE = (26.0, 26.0, 28.0)
 _SIDES = ("front", "left", "back", "right", "top")
@@ -97,7 +97,7 @@ def disc_x(x: float, y: float, z: float, radius_m: float) -> Array:
     return np.asarray(points[None], np.float32)
 
 
-def _with_wheels(body: Body, x_m: tuple[float, ...], half_width_m: float, radius_m: float, part: int = 0) -> Body:
+def with_wheels(body: Body, x_m: tuple[float, ...], half_width_m: float, radius_m: float, part: int = 0) -> Body:
     for x in x_m:
         for side in (1.0, -1.0):
             y = side * (half_width_m + 0.015)
@@ -107,7 +107,7 @@ def _with_wheels(body: Body, x_m: tuple[float, ...], half_width_m: float, radius
     return body
 
 
-def _with_lamps(
+def with_lamps(
     body: Body, length_m: float, width_m: float, z: tuple[float, float], wide_m: float, *, front_part: int = 0
 ) -> Body:
     for side in (1.0, -1.0):
@@ -120,7 +120,7 @@ def _with_lamps(
     return body
 
 
-def _car() -> Body:
+def car() -> Body:
     length, width, height = 4.5, 1.85, 1.55
     half = width / 2
     body = Body((length, width, height))
@@ -132,7 +132,7 @@ def _car() -> Body:
     body = body.with_faces(
         box_faces((-2.25, 2.18), (-half + 0.04, half - 0.04), (0.62, 0.92), top_x=(-2.2, 1.95), top_inset_m=0.05), paint_share=1.0
     )
-    body = _with_wheels(body, (1.38, -1.38), half - 0.04, 0.34)
+    body = with_wheels(body, (1.38, -1.38), half - 0.04, 0.34)
     cabin = box_faces((-2.1, 1.05), (-half + 0.1, half - 0.1), (0.9, height), top_x=(-1.5, 0.25), top_inset_m=0.16)
     body = body.with_faces(cabin, paint_share=0.92)
     body = body.with_faces(inset(cabin[:4], 0.16), rgb=GLASS)
@@ -140,28 +140,28 @@ def _car() -> Body:
     body = body.with_faces(plate, rgb=(214.0, 214.0, 208.0))
     grille = box_faces((0.0, 2.24), (-0.5, 0.5), (0.3, 0.5), sides=("front",))
     body = body.with_faces(grille, rgb=(40.0, 42.0, 44.0))
-    return _with_lamps(body, length, width, (0.58, 0.8), 0.38)
+    return with_lamps(body, length, width, (0.58, 0.8), 0.38)
 
 
-def _truck() -> Body:
+def truck() -> Body:
     """Part 0 is the cargo box with the tail lamps, part 1 the cab."""
     length, width, height = 8.0, 2.5, 3.2
     half = width / 2
     body = Body((length, width, height)).with_box((-3.98, 1.9), (-1.0, 1.0), (0.45, 0.95), rgb=(58.0, 60.0, 62.0))
     body = body.with_box((-3.3, -1.1), (-half + 0.12, half - 0.12), (0.0, 0.5), rgb=TYRE)
-    body = _with_wheels(body, (-1.6, -2.8), half - 0.12, 0.5)
+    body = with_wheels(body, (-1.6, -2.8), half - 0.12, 0.5)
     body = body.with_faces(box_faces((-4.0, 1.95), (-half, half), (0.95, height)), rgb=(96.0, 96.0, 96.0), paint_share=0.6)
     doors = box_faces((-4.01, 0.0), (-0.03, 0.03), (1.0, height), sides=("back",))
     body = body.with_faces(doors, rgb=(70.0, 70.0, 72.0))
     body = body.with_box((2.4, 3.4), (-half + 0.12, half - 0.12), (0.0, 0.5), rgb=TYRE, part=1)
     cab = box_faces((2.1, 3.98), (-half + 0.08, half - 0.08), (0.45, 2.7), top_x=(2.1, 3.7))
-    body = _with_wheels(body.with_faces(cab, paint_share=1.0, part=1), (2.9,), half - 0.08, 0.5, part=1)
+    body = with_wheels(body.with_faces(cab, paint_share=1.0, part=1), (2.9,), half - 0.08, 0.5, part=1)
     panes = box_faces((2.3, 3.86), (-half + 0.06, half - 0.06), (1.6, 2.45), top_x=(2.3, 3.76), sides=("front", "left", "right"))
     body = body.with_faces(inset(panes, 0.1), rgb=GLASS, part=1)
-    return _with_lamps(body, length, width, (0.7, 0.95), 0.4, front_part=1)
+    return with_lamps(body, length, width, (0.7, 0.95), 0.4, front_part=1)
 
 
-def _bus() -> Body:
+def bus() -> Body:
     """Three parts from back to front."""
     length, width, height = 11.0, 2.7, 3.2
     half = width / 2
@@ -178,13 +178,13 @@ def _bus() -> Body:
         for begin in np.linspace(x[0] + 0.1, x[1], 3)[:2]:
             panes = box_faces((begin, begin + 1.6), (-half - 0.01, half + 0.01), (1.45, 2.7), sides=("left", "right"))
             body = body.with_faces(panes, rgb=GLASS, part=part)
-    body = _with_wheels(_with_wheels(body, (-2.8,), half, 0.5), (3.4,), half, 0.5, part=2)
+    body = with_wheels(with_wheels(body, (-2.8,), half, 0.5), (3.4,), half, 0.5, part=2)
     for side, part in (("back", 0), ("front", 2)):
         pane = box_faces((-5.52, 5.52), (-half + 0.15, half - 0.15), (1.25, 2.75), sides=(side,))
         body = body.with_faces(pane, rgb=GLASS, part=part)
     sign = box_faces((0.0, 5.53), (-0.8, 0.8), (2.8, 3.05), sides=("front",))
     body = body.with_faces(sign, rgb=(250.0, 190.0, 60.0), part=2)
-    return _with_lamps(body, length, width, (0.6, 0.95), 0.45, front_part=2)
+    return with_lamps(body, length, width, (0.6, 0.95), 0.45, front_part=2)
 
 
 def _with_rider(body: Body, x: float, seat_m: float, helmet: bool) -> Body:
@@ -193,16 +193,16 @@ def _with_rider(body: Body, x: float, seat_m: float, helmet: bool) -> Body:
     torso = box_faces((x - 0.16, x + 0.12), (-0.23, 0.23), (seat_m, seat_m + 0.62), top_x=(x, x + 0.3))
     body = body.with_faces(torso, paint_share=0.9, rgb=(12.0, 12.0, 12.0))
     skin: dict[str, object] = {"paint_share": 0.5, "rgb": (20.0, 20.0, 24.0)} if helmet else {"skin_share": 1.0}
-    return _with_head(body, x + 0.2, seat_m + 0.78, 0.15, skin)
+    return with_head(body, x + 0.2, seat_m + 0.78, 0.15, skin)
 
 
-def _with_head(body: Body, x: float, z: float, radius_m: float, looks: dict[str, object]) -> Body:
+def with_head(body: Body, x: float, z: float, radius_m: float, looks: dict[str, object]) -> Body:
     for face in (disc_x(x, 0.0, z, radius_m), disc_y(x, 0.0, z, radius_m, facing_left=True)):
         body = body.with_faces(face, two_sided=True, **looks)
     return body
 
 
-def _two_wheeler(length: float, wheel_radius_m: float, seat_m: float, *, motor: bool) -> Body:
+def two_wheeler(length: float, wheel_radius_m: float, seat_m: float, *, motor: bool) -> Body:
     reach = length / 2 - wheel_radius_m
     body = Body((length, 0.7 if not motor else 0.8, seat_m + 0.93))
     tyre = 0.05 if not motor else 0.1
@@ -234,7 +234,7 @@ def _without_sides(body: Body) -> Body:
     return replace(body, **kept)
 
 
-def _pedestrian() -> Body:
+def pedestrian() -> Body:
     body = Body((0.6, 0.6, 1.75))
     dark = (40.0, 44.0, 58.0)
     for side in (1.0, -1.0):
@@ -248,11 +248,11 @@ def _pedestrian() -> Body:
         lower = (padded(arm)[..., 2] < 1.0).astype(np.float32)
         body = body.with_faces(arm, paint_share=0.8, swing=-side * 0.2 * lower)
     body = body.with_faces(box_faces((-0.13, 0.13), (-0.23, 0.23), (0.8, 1.45), top_inset_m=0.02), paint_share=1.0)
-    body = _with_head(body, 0.02, 1.6, 0.15, {"skin_share": 1.0})
+    body = with_head(body, 0.02, 1.6, 0.15, {"skin_share": 1.0})
     return body.with_faces(box_faces((-0.12, 0.08), (-0.12, 0.12), (1.64, 1.76)), rgb=(52.0, 40.0, 32.0))
 
 
-def _barrier() -> Body:
+def barrier() -> Body:
     body = Body((2.0, 0.5, 1.0)).with_box((-1.0, 1.0), (-0.2, 0.2), (0.0, 0.35), rgb=(150.0, 150.0, 150.0))
     body = body.with_box((-1.0, 1.0), (-0.06, 0.06), (0.35, 1.0), rgb=(236.0, 236.0, 232.0))
     for x in (-0.95, -0.35, 0.25):
@@ -261,7 +261,7 @@ def _barrier() -> Body:
     return body.with_faces(box_faces((-1.01, 1.01), (-0.06, 0.06), (0.55, 0.9), sides=("front", "back")), rgb=(206.0, 40.0, 34.0))
 
 
-def _cone() -> Body:
+def cone() -> Body:
     body = Body((0.4, 0.4, 0.75)).with_box((-0.2, 0.2), (-0.2, 0.2), (0.0, 0.05), rgb=(60.0, 60.0, 60.0))
     orange, white = (240.0, 96.0, 28.0), (244.0, 244.0, 240.0)
     for low, high, rgb in ((0.05, 0.32, orange), (0.32, 0.5, white), (0.5, 0.75, orange)):
@@ -271,29 +271,7 @@ def _cone() -> Body:
     return body
 
 
-def _debris() -> Body:
+def debris() -> Body:
     body = Body((0.8, 0.6, 0.4)).with_box((-0.4, 0.2), (-0.3, 0.22), (0.0, 0.28), rgb=(122.0, 92.0, 60.0))
     lump = box_faces((-0.1, 0.4), (-0.2, 0.3), (0.0, 0.4), top_x=(0.0, 0.3), top_inset_m=0.08)
     return body.with_faces(lump, rgb=(86.0, 68.0, 50.0))
-
-
-@cache
-def body_of(category: AgentClass) -> Body:
-    """The detailed body of a class."""
-    return {
-        AgentClass.CAR: _car,
-        AgentClass.TRUCK: _truck,
-        AgentClass.BUS: _bus,
-        AgentClass.MOTORCYCLE: lambda: _two_wheeler(2.1, 0.32, 0.8, motor=True),
-        AgentClass.BICYCLE: lambda: _two_wheeler(1.75, 0.34, 0.92, motor=False),
-        AgentClass.PEDESTRIAN: _pedestrian,
-        AgentClass.BARRIER: _barrier,
-        AgentClass.TRAFFIC_CONE: _cone,
-        AgentClass.DEBRIS: _debris,
-    }[category]()
-
-
-@cache
-def cuboid() -> Body:
-    """A unit box: what the layout shows of an agent."""
-    return Body((1.0, 1.0, 1.0)).with_box((-0.5, 0.5), (-0.5, 0.5), (0.0, 1.0), paint_share=1.0)
