@@ -149,7 +149,7 @@ class Place:
     def _width(self, record: dict[str, Any], centre: Array) -> float:
         length = LineString(centre).length
         area = self._shape(self._polygons[record["polygon_token"]]).area
-        return float(np.clip(area / length, 2.5, 5.0)) if length > 1.0 else _LANE_WIDTH_M
+        return float(np.clip(area / length, 2.0, 5.0)) if length > 1.0 else _LANE_WIDTH_M
 
     def _dividers(self, patch: BaseGeometry) -> list[Marking]:
         out: list[Marking] = []

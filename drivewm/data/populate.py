@@ -8,28 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivewm.data.cast import Actor, Cast, Step, brake_step, go_step, side_step
+from drivewm.data.habits import CROSSING, DRIVING, FOLLOWED, PARKED, PARKED_SHARE, WALKING, gap_m, one_of, pace_mps, weave
 from drivewm.datatypes import AgentClass, Array, ManoeuvreKind, RoadMap, TriggerKind
 from drivewm.geometry import frenet_sd, point_at_s, polyline_s_m, resample_polyline
 from drivewm.scenarios.roads import RoadOptions, lane_path
 
 _Maker = Callable[["Stage", np.random.Generator], Actor | None]
-# How often each class is met: on the road, at the kerb, on the sidewalk, across the road.
-_DRIVING = {
-    AgentClass.CAR: 0.68, AgentClass.TRUCK: 0.1, AgentClass.BUS: 0.06, AgentClass.MOTORCYCLE: 0.08,
-    AgentClass.POLICE_CAR: 0.03, AgentClass.AMBULANCE: 0.03, AgentClass.CONSTRUCTION_VEHICLE: 0.02,
-}  # fmt: skip
-_PARKED = {
-    AgentClass.CAR: 0.78, AgentClass.TRUCK: 0.09, AgentClass.TRAILER: 0.07, AgentClass.CONSTRUCTION_VEHICLE: 0.04,
-    AgentClass.POLICE_CAR: 0.02,
-}  # fmt: skip
-_WALKING = {
-    AgentClass.PEDESTRIAN: 0.68, AgentClass.CHILD: 0.12, AgentClass.SCOOTER: 0.07, AgentClass.STROLLER: 0.07,
-    AgentClass.ANIMAL: 0.06,
-}  # fmt: skip
-_CROSSING = {
-    AgentClass.PEDESTRIAN: 0.58, AgentClass.BICYCLE: 0.14, AgentClass.CHILD: 0.12, AgentClass.SCOOTER: 0.06,
-    AgentClass.STROLLER: 0.05, AgentClass.ANIMAL: 0.05,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +37,10 @@ def populate(stage: Stage, cast: Cast, count: int, rng: np.random.Generator) -> 
     if stage.kind == "roadworks":
         _roadworks(stage, cast, rng)
     wanted = len(cast.actors) + count
+    if stage.options.surroundings == "town":
+        for _ in range(round(PARKED_SHARE * count)):
+            if (parked := _parked(stage, rng)) is not None:
+                cast.add(parked)
     makers = _makers(stage)
     names = list(makers)
     weights = np.array([makers[name][1] for name in names])
@@ -61,8 +49,12 @@ def populate(stage: Stage, cast: Cast, count: int, rng: np.random.Generator) -> 
             return
         name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
         actor = makers[name][0](stage, rng)
-        if actor is not None:
-            cast.add(actor)
+        if actor is None or not cast.add(actor):
+            continue
+        while actor.category in DRIVING and actor.reactive and actor.speed_mps > 2.0 and rng.random() < FOLLOWED:
+            actor = _follower(actor, rng)
+            if len(cast.actors) >= wanted or not cast.add(actor):
+                break
 
 
 def _makers(stage: Stage) -> dict[str, tuple[_Maker, float]]:
@@ -87,16 +79,18 @@ def _speed(stage: Stage, rng: np.random.Generator) -> float:
     return float(np.clip(stage.options.speed_limit_mps * rng.uniform(0.65, 1.1), 2.0, 27.0))
 
 
-def _one_of(shares: dict[AgentClass, float], rng: np.random.Generator) -> AgentClass:
-    return list(shares)[int(rng.choice(len(shares), p=list(shares.values())))]
+def _follower(leader: Actor, rng: np.random.Generator) -> Actor:
+    speed = leader.speed_mps * float(rng.uniform(0.95, 1.05))
+    s = max(leader.start_s_m - gap_m(speed, rng), 0.5)
+    return Actor(one_of(DRIVING, rng), leader.path_xy, s, 0.0, speed, leader.desired_mps * 1.05, True, weave(rng))
 
 
 def _ahead(stage: Stage, rng: np.random.Generator) -> Actor | None:
-    gap = 8.0 + float(rng.uniform(0.6, 2.0) * stage.ego_speed_mps if rng.random() < 0.6 else rng.uniform(20.0, 70.0))
+    gap = gap_m(stage.ego_speed_mps, rng) if rng.random() < 0.7 else float(rng.uniform(28.0, 78.0))
     s = stage.ego_s_m + gap
     speed = float(np.clip(stage.ego_speed_mps * rng.uniform(0.75, 1.15), 0.0, 27.0))
     wish = _speed(stage, rng)
-    steps: tuple[Step, ...] = ()
+    steps = weave(rng)
     draw = rng.random()
     if draw < 0.2:
         steps = (brake_step(rng, speed),)
@@ -104,13 +98,13 @@ def _ahead(stage: Stage, rng: np.random.Generator) -> Actor | None:
             steps += (go_step(rng, wish, steps[0][1] + 2.0),)
     elif draw < 0.27:
         speed, wish, steps = 0.0, 0.0, (go_step(rng, wish, 1.0),) if rng.random() < 0.7 else ()
-    return Actor(_one_of(_DRIVING, rng), stage.route_xy, s, float(rng.normal(0, 0.15)), speed, wish, True, steps)
+    return Actor(one_of(DRIVING, rng), stage.route_xy, s, float(rng.normal(0, 0.15)), speed, wish, True, steps)
 
 
 def _behind(stage: Stage, rng: np.random.Generator) -> Actor | None:
     s = stage.ego_s_m - float(rng.uniform(9.0, 35.0))
     return (
-        Actor(_one_of(_DRIVING, rng), stage.route_xy, s, 0.0, stage.ego_speed_mps, _speed(stage, rng) * 1.1, True)
+        Actor(one_of(DRIVING, rng), stage.route_xy, s, 0.0, stage.ego_speed_mps, _speed(stage, rng) * 1.1, True)
         if s > 6.0
         else None
     )
@@ -127,10 +121,10 @@ def _adjacent(stage: Stage, rng: np.random.Generator) -> Actor | None:
         return None
     speed = float(np.clip(stage.ego_speed_mps * rng.uniform(0.7, 1.25), 0.0, 27.0))
     towards = float(np.sign(lane - stage.lane)) * -stage.options.lane_width_m
-    steps: tuple[Step, ...] = (side_step(rng, towards),) if rng.random() < 0.45 else ()
+    steps = (side_step(rng, towards),) if rng.random() < 0.45 else weave(rng)
     if rng.random() < 0.2:
         steps += (brake_step(rng, speed),)
-    return Actor(_one_of(_DRIVING, rng), path, s, 0.0, speed, _speed(stage, rng), True, steps)
+    return Actor(one_of(DRIVING, rng), path, s, 0.0, speed, _speed(stage, rng), True, steps)
 
 
 def _oncoming(stage: Stage, rng: np.random.Generator) -> Actor | None:
@@ -141,8 +135,8 @@ def _oncoming(stage: Stage, rng: np.random.Generator) -> Actor | None:
     path = lane_path(stage.road, str(rng.choice(lanes)), turn)
     s = float(frenet_sd(path, stage.ahead_xy(rng.uniform(20.0, 180.0)))[0])
     speed = _speed(stage, rng)
-    steps: tuple[Step, ...] = (side_step(rng, stage.options.lane_width_m * 0.9),) if rng.random() < 0.1 else ()
-    return Actor(_one_of(_DRIVING, rng), path, max(s, 0.0), 0.0, speed, speed, bool(rng.random() < 0.85), steps)
+    steps = (side_step(rng, stage.options.lane_width_m * 0.9),) if rng.random() < 0.1 else weave(rng)
+    return Actor(one_of(DRIVING, rng), path, max(s, 0.0), 0.0, speed, speed, bool(rng.random() < 0.85), steps)
 
 
 def _crossing(stage: Stage, rng: np.random.Generator) -> Actor | None:
@@ -152,9 +146,9 @@ def _crossing(stage: Stage, rng: np.random.Generator) -> Actor | None:
     path = lane_path(stage.road, str(rng.choice(lanes)), str(rng.choice(["straight", "left", "right"])))
     speed = min(_speed(stage, rng), 12.0 if stage.kind != "merge" else 25.0)
     s = float(frenet_sd(path, np.zeros(2))[0]) - speed * float(rng.uniform(0.5, 9.0))
-    category = AgentClass.BICYCLE if rng.random() < 0.15 else _one_of(_DRIVING, rng)
+    category = AgentClass.BICYCLE if rng.random() < 0.15 else one_of(DRIVING, rng)
     speed = min(speed, 6.0) if category == AgentClass.BICYCLE else speed
-    return Actor(category, path, max(s, 0.0), 0.0, speed, speed, True)
+    return Actor(category, path, max(s, 0.0), 0.0, speed, speed, True, weave(rng))
 
 
 def _parked(stage: Stage, rng: np.random.Generator) -> Actor | None:
@@ -176,7 +170,7 @@ def _parked(stage: Stage, rng: np.random.Generator) -> Actor | None:
     s = float(frenet_sd(lane.centre_xy, stage.ahead_xy(rng.uniform(-10.0, 110.0)))[0])
     if not 5.0 < s < len(lane.centre_xy) - 16.0:  # nobody parks at the corner
         return None
-    category = _one_of(_PARKED, rng)
+    category = one_of(PARKED, rng)
     offset = -(0.5 * lane.width_m + float(rng.uniform(0.3, 0.9)) + (0.4 if category != AgentClass.CAR else 0.0))
     return Actor(category, lane.centre_xy, s, offset)
 
@@ -188,15 +182,6 @@ def _cyclist(stage: Stage, rng: np.random.Generator) -> Actor | None:
     offset = -(0.5 * stage.options.lane_width_m - float(rng.uniform(0.4, 0.9)))
     steps: tuple[Step, ...] = (side_step(rng, offset + float(rng.uniform(0.8, 2.5))),) if rng.random() < 0.2 else ()
     return Actor(AgentClass.BICYCLE, path, max(s, 1.0), offset, speed, speed, bool(rng.random() < 0.7), steps)
-
-
-def _pace_mps(category: AgentClass, rng: np.random.Generator) -> float:
-    """How fast somebody beside the road moves: people walk at 1.35 m/s or run, wheels and dogs are faster."""
-    if category in (AgentClass.SCOOTER, AgentClass.BICYCLE):
-        return float(rng.uniform(2.0, 6.0))
-    if category == AgentClass.ANIMAL or (category == AgentClass.CHILD and rng.random() < 0.4):
-        return float(rng.uniform(0.6, 3.0))
-    return float(np.clip(rng.normal(1.35, 0.3), 0.6, 3.0) if rng.random() < 0.92 else rng.uniform(2.0, 3.5))
 
 
 def _kerb_line(stage: Stage, rng: np.random.Generator) -> Array | None:
@@ -228,15 +213,15 @@ def _walker(stage: Stage, rng: np.random.Generator) -> Actor | None:
     if len(path) < 14:
         return None
     path = point_at_s(path, np.arange(0.0, polyline_s_m(path)[-1], 1.0))[:, :2]
-    category = _one_of(_WALKING, rng)
-    speed = 0.0 if rng.random() < 0.2 else _pace_mps(category, rng)
+    category = one_of(WALKING, rng)
+    speed = 0.0 if rng.random() < 0.2 else pace_mps(category, rng)
     return Actor(category, path, min(12.0, len(path) - 2.0), 0.0, speed, speed)
 
 
 def _crosser(stage: Stage, rng: np.random.Generator) -> Actor | None:
     """Somebody who crosses the road, on a crosswalk if there is one near, about when the ego arrives."""
-    category = _one_of(_CROSSING, rng)
-    speed = _pace_mps(category, rng)
+    category = one_of(CROSSING, rng)
+    speed = pace_mps(category, rng)
     ahead = float(rng.uniform(14.0, 30.0) + stage.ego_speed_mps * rng.uniform(0.5, 4.0))
     zebras = [xy for xy in stage.road.crosswalks if np.hypot(*(xy.mean(0) - stage.ahead_xy(40.0))) < 70.0]
     if zebras:

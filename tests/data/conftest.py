@@ -8,7 +8,7 @@ import pytest
 
 from drivewm.data.synth import SynthOptions, synth
 
-OPTIONS = SynthOptions(scenes=2, seconds=4.0, seed=14, workers=1, split_shares=(0.5, 0.5, 0.0))
+OPTIONS = SynthOptions(scenes=2, seconds=4.0, seed=26, workers=1, split_shares=(0.5, 0.5, 0.0))
 
 
 @pytest.fixture(scope="session")
