@@ -171,11 +171,11 @@ def draw(arrays: dict[str, dict[str, Array]], out: Path) -> None:
     axes = figure.subplots(4, 2).ravel()
     for axis, (quantity, (unit, low, high)) in zip(axes, QUANTITIES.items(), strict=False):
         bins = np.linspace(low, high, 33)
-        for name, of in arrays.items():
+        for place, (name, of) in enumerate(arrays.items()):
             if len(of[quantity]) >= 5:
                 weight = np.full(len(of[quantity]), 1 / len(of[quantity]))
                 own = name == "procedural"
-                style = {"color": "black", "linewidth": 2.0} if own else {"linewidth": 1.1}
+                style = {"color": "black", "linewidth": 2.0} if own else {"color": f"C{place}", "linewidth": 1.1}
                 axis.hist(np.clip(of[quantity], low, high), bins, weights=weight, histtype="step", label=name, **style)
         axis.set_title(f"{quantity}{f' ({unit})' if unit else ''}", fontsize=9)
         axis.tick_params(labelsize=7)

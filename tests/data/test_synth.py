@@ -171,3 +171,33 @@ def test_more_scenes_than_a_root_holds_become_parts(tmp_path: Path, monkeypatch:
     assert [info.name for info in folder.scenes()] == ["scene-2000", "scene-2001"]
     assert folder.clip("scene-2001").images.shape == (5, 6, 24, 32, 3)
     shutil.rmtree(tmp_path / "big")
+
+
+def test_the_devkits_own_pictures_of_samples_and_maps_can_be_drawn(
+    nusc: NuScenes, small_set: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What people do first with nuScenes: list scenes, render a sample with its boxes, look at the map and the CAN bus."""
+    import matplotlib as mpl
+
+    mpl.use("Agg", force=True)
+    from matplotlib import pyplot as plt
+
+    monkeypatch.setattr(plt, "show", lambda *_, **__: None)
+    nusc.list_scenes()
+    assert "scene-2000" in capsys.readouterr().out
+    sample = nusc.get("sample", nusc.scene[0]["first_sample_token"])
+    nusc.render_sample(sample["token"], verbose=False)
+    figure = plt.gcf()
+    assert len([axis for axis in figure.axes if axis.images]) == 6
+    plt.close("all")
+    location = nusc.get("log", nusc.scene[0]["log_token"])["location"]
+    places = NuScenesMap(dataroot=str(small_set), map_name=location)
+    pose = nusc.get("ego_pose", nusc.get("sample_data", sample["data"]["CAM_FRONT"])["ego_pose_token"])["translation"]
+    patch = (pose[0] - 40, pose[1] - 40, pose[0] + 40, pose[1] + 40)
+    assert places.get_records_in_patch(patch, ["lane", "drivable_area"])["lane"]
+    mask = places.get_map_mask((pose[0], pose[1], 80, 80), 0.0, ["drivable_area", "lane"], (80, 80))
+    assert mask.shape == (2, 80, 80) and mask[0].any()
+    lane = places.get_closest_lane(pose[0], pose[1], radius=10)
+    assert lane and places.discretize_lanes([lane], 1.0)[lane]
+    speeds = NuScenesCanBus(dataroot=str(small_set)).get_messages(nusc.scene[0]["name"], "vehicle_monitor")
+    assert len(speeds) > 30 and all(row["vehicle_speed"] >= 0 for row in speeds)
