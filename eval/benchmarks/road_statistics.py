@@ -27,6 +27,7 @@ from drivewm.datatypes import ON_FOOT, STATIC_CLASSES, Agents, Array, RoadMap
 from drivewm.geometry import frenet_sd, wrap_angle_rad
 from eval.benchmarks.scene0061 import build
 
+STRAIGHT_1PM = 0.003
 MOVING_MPS, FOLLOWING_MPS, REACH_M = 0.5, 2.0, 80.0
 QUANTITIES = {  # name: unit, lower and upper end of its histogram
     "speed of moving vehicles": ("m/s", 0.0, 36.0),
@@ -36,6 +37,8 @@ QUANTITIES = {  # name: unit, lower and upper end of its histogram
     "acceleration of moving vehicles": ("m/s2", -4.0, 4.0),
     "pace of people": ("m/s", 0.0, 4.0),
     "agents per frame": ("", 0.0, 100.0),
+    "lane width": ("m", 2.0, 5.0),
+    "bend of lanes that bend": ("1/m", 0.0, 0.2),
 }
 Found = dict[str, list[Array]]
 
@@ -61,6 +64,13 @@ def measure(agents: Agents, dt_s: float, road: RoadMap) -> tuple[Found, tuple[in
         for gap, speed in _followers(agents, t, here, road):
             out["distance to the leader"].append(np.array([gap]))
             out["time gap to the leader"].append(np.array([gap / speed]))
+    for lane in road.lanes:
+        step = np.diff(lane.centre_xy, axis=0)
+        if len(step) > 10:
+            out["lane width"].append(np.array([lane.width_m]))
+            turned = np.abs(wrap_angle_rad(np.diff(np.arctan2(step[:, 1], step[:, 0]))))
+            bend = (turned / np.maximum(np.hypot(*step[1:].T), 0.1))[::5]
+            out["bend of lanes that bend"].append(bend[bend > STRAIGHT_1PM])
     known = agents.valid.any(0) & vehicle
     fastest = np.where(agents.valid, np.abs(agents.speed_mps), 0.0).max(0)
     return out, (int(known.sum()), int((known & (fastest < MOVING_MPS)).sum()))
@@ -167,8 +177,8 @@ def draw(arrays: dict[str, dict[str, Array]], out: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 8.5), dpi=90, layout="constrained")
-    axes = figure.subplots(4, 2).ravel()
+    figure = Figure(figsize=(11, 10), dpi=90, layout="constrained")
+    axes = figure.subplots(5, 2).ravel()
     for axis, (quantity, (unit, low, high)) in zip(axes, QUANTITIES.items(), strict=False):
         bins = np.linspace(low, high, 33)
         for place, (name, of) in enumerate(arrays.items()):

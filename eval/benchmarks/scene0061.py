@@ -215,7 +215,10 @@ def _expansion(sample: Path, out: Path, tracks: dict[str, Any]) -> None:
             continue
         if feature["type"] == "LANE_SURFACE_STREET":
             connector = "polygon" not in feature  # the source keeps outlines of lanes only
-            lanes.append(Lane(f"{name}>" if connector else name, resample_polyline(xy, 1.0), 3.2, 13.9))
+            width_m = (
+                3.2 if connector else shape({"type": "Polygon", "coordinates": [feature["polygon"]]}).area / LineString(xy).length
+            )
+            lanes.append(Lane(f"{name}>" if connector else name, resample_polyline(xy, 1.0), width_m, 13.9))
         elif not name.startswith("boundary"):
             markings.append(Marking(xy, "dashed" if "BROKEN" in feature["type"] else "solid"))
     expansion = MapExpansion(LOCATION, CANVAS_EDGE_M)
