@@ -59,7 +59,9 @@ def check(
     problems = [": ".join(part for part in (p.file, p.place, p.reason) if part) for p in found.problems]
     absent = [f"without {what}: {len(names)} ({_some(names)})" for what, names in found.absent.items()]
     counts = ", ".join(f"{count} {what}" for what, count in found.counts.items() if count)
-    verdict = "this folder is right" if found.ok else f"{len(problems)} problems are listed above"
+    total = sum(count for what, count in found.counts.items() if what.startswith("bad:"))
+    some = "all" if total == len(problems) else f"the first {len(problems)}"
+    verdict = "this folder is right" if found.ok else f"{total} problems, {some} are listed above"
     finish(
         as_json,
         {"ok": found.ok, "problems": problems, "counts": found.counts, "absent": found.absent},
