@@ -108,7 +108,11 @@ def _scenes(nusc: Any, exact: dict[str, Any], sweeps: bool) -> list[SceneIndex]:
     for row in nusc.sample_data:
         if row["sensor_modality"] == "camera" and (sweeps or row["is_key_frame"]):
             by_scene[linked(nusc, "sample", row["sample_token"], row)["scene_token"]][row["channel"]].append(row)
-    return [_scene(nusc, scene, by_scene[scene["token"]], exact.get(scene["name"])) for scene in nusc.scene]
+    names = _camera_names(nusc)
+    return [
+        _scene(nusc, scene, {name: by_scene[scene["token"]][name] for name in names}, exact.get(scene["name"]))
+        for scene in nusc.scene
+    ]
 
 
 def _scene(nusc: Any, scene: dict[str, Any], cameras: dict[str, Rows], exact: Any) -> SceneIndex:
@@ -116,7 +120,7 @@ def _scene(nusc: Any, scene: dict[str, Any], cameras: dict[str, Rows], exact: An
     files = (row["filename"] for rows in cameras.values() for row in rows)
     if not all(isinstance(text, str) for text in (scene["name"], scene["description"], location, *files)):
         raise TypeError("a text is none")
-    names = _camera_names(nusc)
+    names = tuple(cameras)
     if missing := [name for name in names if not cameras.get(name)]:
         raise InputError(f"has no images of {', '.join(missing)}", file=nusc.table_root, place=f"scene {scene['name']}")
     rows = [sorted(cameras[name], key=lambda row: row["timestamp"]) for name in names]

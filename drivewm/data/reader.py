@@ -68,6 +68,7 @@ class NuScenesFolder:
             self._scenes |= {index.token: (part, index) for index in index_root(part, name, sweeps=sweeps)}
         self._open: OrderedDict[str, _Scene] = OrderedDict()
         self._there: dict[Path, frozenset[str]] = {}  # names of files by folder, listed once
+        self._lacking: dict[str, int] = {}  # images that are not there, by scene
         self.missing: dict[str, set[str]] = {"images": set(), "map": set(), "can_bus": set()}
 
     def devkit(self) -> list[Any]:
@@ -169,16 +170,19 @@ class NuScenesFolder:
         raise InputError(f"has no scene {scene!r}", file=self.root, hint=did_you_mean(scene, names))
 
     def _absent(self, root: Path, index: SceneIndex) -> int:
-        """How many of a scene's images are not there."""
-        count = 0
-        for file in (root / name for frame in index.files for name in frame):
-            if file.parent not in self._there:
-                found = file.parent.iterdir() if file.parent.is_dir() else ()
-                self._there[file.parent] = frozenset(path.name for path in found)
-            count += file.name not in self._there[file.parent]
-        if count:
-            self.missing["images"].add(index.name)
-        return count
+        """How many of a scene's images are not there, as of the first time that somebody asked."""
+        if index.token not in self._lacking:
+            count = 0
+            for name in (name for frame in index.files for name in frame):
+                folder, _, file = name.rpartition("/")
+                if (place := root / folder) not in self._there:
+                    found = place.iterdir() if place.is_dir() else ()
+                    self._there[place] = frozenset(path.name for path in found)
+                count += file not in self._there[place]
+            self._lacking[index.token] = count
+            if count:
+                self.missing["images"].add(index.name)
+        return self._lacking[index.token]
 
     def _split_names(self) -> dict[str, Sequence[str]]:
         from nuscenes.utils.splits import create_splits_scenes
