@@ -57,6 +57,13 @@ def box_corners_xy(xy_yaw: ArrayLike, size_lw_m: ArrayLike) -> Array:
     return world_from_ego(signs * size[..., None, :], pose[..., None, :])
 
 
+def upright_corners(base_xy: ArrayLike, height_m: ArrayLike) -> Array:
+    """Corners [..., 8, 3] of boxes that stand on z = 0 with bases [..., 4, 2]: four below, then four above."""
+    base, height = np.asarray(base_xy, np.float64), np.asarray(height_m, np.float64)
+    low = np.concatenate([base, np.zeros((*base.shape[:-1], 1))], -1)
+    return np.concatenate([low, low + height[..., None, None] * [0.0, 0.0, 1.0]], -2)
+
+
 def boxes_overlap(corners_a: ArrayLike, corners_b: ArrayLike) -> NDArray[np.bool_]:
     """Whether convex quadrilaterals [..., 4, 2] overlap, by the separating-axis theorem; touching edges do not."""
     a, b = np.asarray(corners_a, np.float64), np.asarray(corners_b, np.float64)

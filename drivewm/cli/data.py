@@ -174,15 +174,18 @@ def overlay(
     from drivewm.data.reader import NuScenesFolder
     from drivewm.errors import InputError
     from drivewm.evaluation.geometry import in_words, measure
-    from drivewm.evaluation.overlay import write_overlay
+    from drivewm.evaluation.overlay import Overlay, write_film
+    from drivewm.evaluation.pictures import write_png
 
     if out.suffix not in (".png", ".mp4"):
         raise InputError(f"is a picture (.png) or a film (.mp4), not {out.suffix!r}", file=out)
     read = NuScenesFolder(folder, version)
     name = scene or read.scenes()[0].name
+    nusc = read.devkit_of(name)
+    drawn = Overlay(read, nusc, name)
     with progress("drawing", as_json) as report:
-        write_overlay(read, name, frame, out, report)
-    found = measure(read, name, frame)
+        write_png(out, drawn.picture(frame)) if out.suffix == ".png" else write_film(drawn, out, report)
+    found = measure(read, nusc, name, frame)
     finish(as_json, {"picture": out, "geometry": found}, *in_words(found), str(out))
 
 

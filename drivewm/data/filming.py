@@ -11,7 +11,7 @@ from drivewm.data.drives import Drive
 from drivewm.data.driving import Driven
 from drivewm.data.tables import image_path
 from drivewm.datatypes import Agents, Array, CameraRig
-from drivewm.geometry import box_corners_xy, ego_from_world
+from drivewm.geometry import box_corners_xy, ego_from_world, upright_corners
 from drivewm.sim.raster import render
 
 JPEG_QUALITY = 95
@@ -67,8 +67,7 @@ def seen_share(agents: Agents, ego_xy_yaw: Array, rig: CameraRig, instance: Arra
         at = np.searchsorted(ids, agents.track_id[i])
         seen[i] = pixels[at] if at < len(ids) and ids[at] == agents.track_id[i] else 0
     ground = ego_from_world(box_corners_xy(agents.xy_yaw_world, agents.size_lwh_m[:, :2]), ego_xy_yaw)
-    low = np.concatenate([ground, np.zeros((count, 4, 1))], -1)
-    corners = np.concatenate([low, low + agents.size_lwh_m[:, None, 2:] * [0, 0, 1]], 1)
+    corners = upright_corners(ground, agents.size_lwh_m[:, 2])
     for view in range(len(rig.names)):
         pose = rig.ego_from_camera[view]
         points = (corners - pose[:3, 3]) @ pose[:3, :3]

@@ -103,11 +103,9 @@ def _ahead(stage: Stage, rng: np.random.Generator) -> Actor | None:
 
 def _behind(stage: Stage, rng: np.random.Generator) -> Actor | None:
     s = stage.ego_s_m - float(rng.uniform(9.0, 35.0))
-    return (
-        Actor(one_of(DRIVING, rng), stage.route_xy, s, 0.0, stage.ego_speed_mps, _speed(stage, rng) * 1.1, True)
-        if s > 6.0
-        else None
-    )
+    if s <= 6.0:
+        return None
+    return Actor(one_of(DRIVING, rng), stage.route_xy, s, 0.0, stage.ego_speed_mps, _speed(stage, rng) * 1.1, True)
 
 
 def _adjacent(stage: Stage, rng: np.random.Generator) -> Actor | None:
@@ -166,7 +164,7 @@ def _parked(stage: Stage, rng: np.random.Generator) -> Actor | None:
             steps = (pull, (TriggerKind.TIME, 0.0, ManoeuvreKind.OFFSET, width, 3.0))
         return Actor(AgentClass.CAR, path, s, offset, steps=steps)
     across = stage.options.oncoming > 0 and rng.random() < 0.4
-    lane = stage.road.lane("oncoming.0" if across else "main.0")
+    lane = stage.road.lane(f"oncoming.{stage.options.oncoming - 1}" if across else "main.0")  # the ones beside the kerb
     s = float(frenet_sd(lane.centre_xy, stage.ahead_xy(rng.uniform(-10.0, 110.0)))[0])
     if not 5.0 < s < len(lane.centre_xy) - 16.0:  # nobody parks at the corner
         return None

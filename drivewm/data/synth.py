@@ -21,7 +21,7 @@ from drivewm.store import read_json, save_record, write_json
 
 FIRST_SCENE = 2000  # above the numbers of nuScenes itself and of the devkit's lists of scenes to avoid
 MOST_SCENES = 8000  # scene names have four digits
-_RECIPE = 2  # raised when the same options begin to give other pictures or boxes
+_RECIPE = 3  # raised when the same options begin to give other pictures or boxes
 
 
 @dataclass(frozen=True, slots=True)

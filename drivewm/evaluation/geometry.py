@@ -8,7 +8,7 @@ cameras, LiDAR or poses were off, a shifted image would fit better; the best shi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import numpy as np
 
 from drivewm.data.reader import NuScenesFolder
 from drivewm.datatypes import Array, CameraRig, Clip
-from drivewm.geometry import box_corners_xy, ego_from_world
+from drivewm.geometry import box_corners_xy, ego_from_world, upright_corners
+from drivewm.sim.raster.layout import moved_on
 
 NEAR_M = 50.0  # boxes further away are a few pixels
 SHIFTS_PX = np.arange(-40, 41, 2)  # of an image 1600 px wide; others in proportion
@@ -32,7 +33,6 @@ class CameraGeometry:
     boxes: int  # whose centre the image shows, within NEAR_M
     flat_px: tuple[float, float]  # median and worst distance of a box centre from the devkit's, by our reading on level ground
     lidar_points: int  # in the image
-    told_by_shift: Array | None  # mutual information (nats) [S, S] of reflectance and brightness by shift down and right
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +46,13 @@ class Geometry:
     boxes_with_points: int  # by the tables' own count
     points_agree: int  # of these: as many points inside as the table says, within 10 %
     centre_on_road: float | None  # share of the scene's ego positions on the drivable area; None without a map
+    shift_px: tuple[int, int] | None  # right and down, where LiDAR and all images fit best; px of an image 1600 wide
     cameras: tuple[CameraGeometry, ...]
 
-    @property
-    def shift_px(self) -> tuple[int, int] | None:
-        """The shift right and down at which LiDAR and the images of all cameras fit best, in px of an image 1600 px wide."""
-        told = [camera.told_by_shift for camera in self.cameras if camera.told_by_shift is not None]
-        if not told:
-            return None
-        down, right = np.unravel_index(int(np.sum(told, axis=0).argmax()), told[0].shape)
-        return int(SHIFTS_PX[right]), int(SHIFTS_PX[down])
 
-
-def measure(folder: NuScenesFolder, scene: str, frame: int = 0) -> Geometry | None:
-    """The geometry of a key frame; None for the frames between, whose boxes are interpolated."""
+def measure(folder: NuScenesFolder, nusc: Any, scene: str, frame: int = 0) -> Geometry | None:
+    """The geometry of a key frame; None for the frames between, whose boxes are interpolated. ``nusc`` is the scene's devkit."""
     index, clip = folder.index(scene), folder.clip(scene, frame, 1, states_only=True)
-    nusc = folder.devkit_of(scene)
     sample = nusc.get("sample", nusc.get("sample_data", index.image_tokens[frame][index.reference])["sample_token"])
     if not nusc.get("sample_data", index.image_tokens[frame][index.reference])["is_key_frame"]:
         return None
@@ -69,10 +60,12 @@ def measure(folder: NuScenesFolder, scene: str, frame: int = 0) -> Geometry | No
     if lidar is not None and not Path(nusc.get_sample_data_path(lidar)).is_file():
         lidar = None
     counts = _points_in_boxes(nusc, lidar) if lidar else []
-    cameras, seen = [], set[str]()
-    for view in range(len(index.rig.names)):
-        camera, shown = _camera(nusc, clip, view, index.image_tokens[frame][view], lidar)
-        cameras.append(camera)
+    cameras, seen, fits = [], set[str](), []
+    for view, image in enumerate(index.image_tokens[frame]):
+        camera, shown = _camera(nusc, clip, view, image)
+        points, fit = _lidar_fit(nusc, image, lidar) if lidar else (0, None)
+        cameras.append(replace(camera, lidar_points=points))
+        fits += [] if fit is None else [fit]
         seen |= shown
     told = [(token, inside, said) for token, inside, said in counts if said > 0]
     return Geometry(
@@ -83,6 +76,7 @@ def measure(folder: NuScenesFolder, scene: str, frame: int = 0) -> Geometry | No
         boxes_with_points=len(told),
         points_agree=sum(abs(inside - said) <= max(1, 0.1 * said) for _, inside, said in told),
         centre_on_road=_on_road(folder, scene),
+        shift_px=_best_shift(fits),
         cameras=tuple(cameras),
     )
 
@@ -112,21 +106,35 @@ def in_words(found: Geometry | None) -> list[str]:
 
 def flat_corners(rig: CameraRig, view: int, clip: Clip, exposure_s: float) -> Array:
     """Corners [N, 8, 3] in the camera of the agents of a clip's first frame, as they stand at the exposure on level ground."""
-    agents, pose = clip.states.agents[0], clip.states.ego_xy_yaw_world[0]
-    yaw = agents.xy_yaw_world[:, 2]
-    later = exposure_s * agents.speed_mps[:, None] * np.stack([np.cos(yaw), np.sin(yaw), 0 * yaw], -1)
-    ground = ego_from_world(box_corners_xy(agents.xy_yaw_world + later, agents.size_lwh_m[:, :2]), pose)
-    low = np.concatenate([ground, np.zeros((*ground.shape[:2], 1))], -1)
-    corners = np.concatenate([low, low + agents.size_lwh_m[:, None, 2:] * [0, 0, 1]], 1)
+    state = moved_on(clip.states[0], exposure_s)
+    size = state.agents.size_lwh_m
+    base = ego_from_world(box_corners_xy(state.agents.xy_yaw_world, size[:, :2]), state.ego_xy_yaw_world)
+    corners = upright_corners(base, size[:, 2])
     camera = rig.ego_from_camera[view]
     return np.asarray((corners - camera[:3, 3]) @ camera[:3, :3])
 
 
-def _camera(nusc: Any, clip: Clip, view: int, token: str, lidar: str | None) -> tuple[CameraGeometry, set[str]]:
-    """The camera's part, and the annotations of which it shows a corner."""
+def _best_shift(fits: list[Array]) -> tuple[int, int] | None:
+    if not fits:
+        return None
+    down, right = np.unravel_index(int(np.sum(fits, axis=0).argmax()), fits[0].shape)
+    return int(SHIFTS_PX[right]), int(SHIFTS_PX[down])
+
+
+def _lidar_fit(nusc: Any, image_token: str, lidar: str) -> tuple[int, Array | None]:
+    """LiDAR points in an image, and how well they fit it by shift; (0, None) when the image is absent or shows none."""
+    if not Path(nusc.get_sample_data_path(image_token)).is_file():
+        return 0, None
+    pixels, reflectance, image = nusc.explorer.map_pointcloud_to_image(lidar, image_token, render_intensity=True)
+    count = pixels.shape[1]
+    return count, information_by_shift(np.asarray(image), pixels[:2].T, np.asarray(reflectance)) if count else None
+
+
+def _camera(nusc: Any, clip: Clip, view: int, token: str) -> tuple[CameraGeometry, set[str]]:
+    """The camera's part without LiDAR, and the annotations of which it shows a corner."""
     from nuscenes.utils.geometry_utils import BoxVisibility, box_in_image
 
-    path, boxes, intrinsic = nusc.get_sample_data(token, box_vis_level=BoxVisibility.NONE)
+    _, boxes, intrinsic = nusc.get_sample_data(token, box_vis_level=BoxVisibility.NONE)
     row, rig = nusc.get("sample_data", token), clip.rig_at(0)
     size = (row["width"], row["height"])
     ours = flat_corners(rig, view, clip, float(clip.exposure_s[0, view])).mean(1)
@@ -139,13 +147,8 @@ def _camera(nusc: Any, clip: Clip, view: int, token: str, lidar: str | None) -> 
         if nearest is not None:
             errors.append(float(np.hypot(*(_pixel(nearest, intrinsic) - _pixel(box.center, intrinsic)))))
     shown = {box.token for box in boxes if box_in_image(box, intrinsic, size, BoxVisibility.ANY)}
-    points, told = 0, None
-    if lidar is not None and Path(path).is_file():
-        pixels, reflectance, image = nusc.explorer.map_pointcloud_to_image(lidar, token, render_intensity=True)
-        points = pixels.shape[1]
-        told = information_by_shift(np.asarray(image), pixels[:2].T, np.asarray(reflectance)) if points else None
     flat = (float(np.median(errors)), float(np.max(errors))) if errors else (0.0, 0.0)
-    return CameraGeometry(clip.rig.names[view], len(errors), flat, points, told), shown
+    return CameraGeometry(clip.rig.names[view], len(errors), flat, 0), shown
 
 
 def _pixel(xyz: Array, intrinsic: Array) -> Array:
@@ -158,7 +161,10 @@ def _inside(pixel: Array, size: tuple[int, int]) -> bool:
 
 
 def information_by_shift(image: Array, pixels: Array, reflectance: Array) -> Array:
-    """How much the reflectance [P] of points at ``pixels`` [P, 2] tells of an image's [H, W, 3] brightness there, by shift."""
+    """How much the reflectance [P] of points at ``pixels`` [P, 2] tells of an image's [H, W, 3] brightness there.
+
+    Mutual information (nats) [S, S] by shift of SHIFTS_PX down and right.
+    """
     from sklearn.metrics import mutual_info_score
 
     unit = image.shape[1] / 1600

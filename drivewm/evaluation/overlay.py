@@ -6,7 +6,7 @@ picture in which both lie on the same things shows that the reader is right, too
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from drivewm.data.categories import CLASS_OF
 from drivewm.data.reader import NuScenesFolder, read_image
 from drivewm.datatypes import AgentClass, Array, Clip, SemanticClass
 from drivewm.evaluation.birdseye import AGENT_COLOUR, birdseye
-from drivewm.evaluation.pictures import BACKGROUND, beside, labelled, stacked, write_png
+from drivewm.evaluation.pictures import BACKGROUND, beside, labelled, stacked
 from drivewm.evaluation.video import write_video
 from drivewm.sim.raster import layout
 
@@ -40,11 +40,10 @@ BOX_EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0,
 
 
 class Overlay:
-    """Draws frames of one scene; opens the devkit once."""
+    """Draws frames of one scene; ``nusc`` is its devkit."""
 
-    def __init__(self, folder: NuScenesFolder, scene: str) -> None:
-        self.folder, self.index = folder, folder.index(scene)
-        self._nusc = folder.devkit_of(scene)
+    def __init__(self, folder: NuScenesFolder, nusc: Any, scene: str) -> None:
+        self.folder, self.index, self._nusc = folder, folder.index(scene), nusc
 
     def picture(self, frame: int) -> Array:
         """All cameras and the view from above, RGB [H, W, 3]. A camera whose image is absent shows the layout alone."""
@@ -126,11 +125,8 @@ def _visible_part(a: Array, b: Array) -> Array | None:
     return np.stack([a, b])
 
 
-def write_overlay(folder: NuScenesFolder, scene: str, frame: int, out: Path, progress: Any = None) -> Path:
-    """The picture of a frame as ``out`` (.png), or all frames of the scene as a film (.mp4)."""
-    drawn = Overlay(folder, scene)
-    if out.suffix == ".png":
-        return write_png(out, drawn.picture(frame))
+def write_film(drawn: Overlay, out: Path, progress: Callable[[int, int], None] | None = None) -> Path:
+    """All frames of the scene as a film."""
     total = len(drawn.index.time_us)
 
     def counted() -> Iterator[Array]:

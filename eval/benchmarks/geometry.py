@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from drivewm.cli import run
 from drivewm.data.reader import NuScenesFolder
 from drivewm.evaluation.geometry import Geometry, measure
-from drivewm.evaluation.overlay import write_overlay
+from drivewm.evaluation.overlay import Overlay, write_film
+from drivewm.evaluation.pictures import write_png
 from eval.benchmarks.scene0061 import build
 
 HEAD = "| data set | frame | cameras | boxes | points right | seen | best shift (px of 1600) | on the road | level ground (px) |"
@@ -73,15 +74,16 @@ def main() -> None:
         root = options.out / name
         folder = NuScenesFolder(root if root.is_dir() else make(root))
         for scene in folder.scenes():
-            measured = 0
+            measured, nusc = 0, folder.devkit_of(scene.token)
+            drawn = Overlay(folder, nusc, scene.token)
             for frame in range(scene.frames):
-                found = measure(folder, scene.token, frame) if measured < KEY_FRAMES else None
+                found = measure(folder, nusc, scene.token, frame) if measured < KEY_FRAMES else None
                 if found is not None:
                     measured += 1
                     print(row(name, found), flush=True)
-                    write_overlay(folder, scene.token, frame, options.out / f"{name}-{scene.name}-{frame}.png")
-        if name == "argoverse2":
-            write_overlay(folder, folder.scenes()[0].token, 0, options.out / "argoverse2.mp4")
+                    write_png(options.out / f"{name}-{scene.name}-{frame}.png", drawn.picture(frame))
+            if name == "argoverse2":
+                write_film(drawn, options.out / "argoverse2.mp4")
 
 
 if __name__ == "__main__":

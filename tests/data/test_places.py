@@ -35,7 +35,10 @@ def test_lanes_paint_and_areas_come_from_the_layers(plain_set: Path, small_set: 
     full = NuScenesFolder(small_set).clip(name, states_only=True).road
     drive = load_drive(small_set, name)
     ego_lanes = [lane for lane in plain.lanes if lane.successors or len(lane.centre_xy) > 30]
-    assert len(ego_lanes) >= 1 and {marking.kind for marking in plain.markings} & {"dashed", "solid"}
+    painted = {marking.kind for marking in plain.markings}
+    assert len(ego_lanes) >= 1 and painted & {"dashed", "solid"}
+    # Between lanes of one direction the tables tell the paint; between directions they do not, and it is read as solid.
+    assert "dashed" in painted or not any(lane.left or lane.right for lane in full.lanes if not lane.id.startswith("parking"))
     widths = {lane.id: lane.width_m for lane in full.lanes}
     assert all(min(abs(lane.width_m - width) for width in widths.values()) < 0.1 for lane in plain.lanes)
     area = sum(Polygon(xy).area for xy in plain.drivable)

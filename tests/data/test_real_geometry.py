@@ -11,12 +11,12 @@ import pytest
 import shapely
 from pyquaternion import Quaternion
 
+from drivewm.cli import run
 from drivewm.data.check import check_folder
 from drivewm.data.reader import NuScenesFolder
 from drivewm.data.recorded.reading import read_recording
 from drivewm.datatypes import AgentClass, SemanticClass
 from drivewm.evaluation.geometry import Geometry, flat_corners, measure
-from drivewm.evaluation.overlay import write_overlay
 from drivewm.sim.raster import layout
 from eval.benchmarks.scene0061 import build
 
@@ -32,7 +32,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(root: Path) -> Geometry:
-    measured = measure(NuScenesFolder(root), "scene-0061")
+    folder = NuScenesFolder(root)
+    measured = measure(folder, folder.devkit_of("scene-0061"), "scene-0061")
     assert measured is not None
     return measured
 
@@ -53,7 +54,8 @@ def test_a_camera_that_is_turned_by_a_degree_is_found_out(found: Geometry, tmp_p
         if row["camera_intrinsic"]:
             row["rotation"] = (Quaternion(axis=[0, 0, 1], degrees=1.0) * Quaternion(row["rotation"])).elements.tolist()
     file.write_text(json.dumps(rows))
-    skewed = measure(NuScenesFolder(turned), "scene-0061")
+    folder = NuScenesFolder(turned)
+    skewed = measure(folder, folder.devkit_of("scene-0061"), "scene-0061")
     assert skewed is not None and skewed.shift_px is not None and found.shift_px is not None
     assert found.shift_px[0] - skewed.shift_px[0] == pytest.approx(22, abs=6)
 
@@ -108,11 +110,13 @@ def test_agents_stand_where_their_boxes_are(root: Path) -> None:
     assert corners.shape == (len(agents.valid), 8, 3) and np.isfinite(corners).all()
 
 
-def test_what_is_absent_is_told_and_the_picture_is_drawn(root: Path, tmp_path: Path) -> None:
+def test_what_is_absent_is_told_and_the_picture_is_drawn(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = check_folder(root, decode=False)
     assert report.counts["bad:image"] == 38 * 6 and report.absent == {"can_bus": ("scene-0061",)}
-    picture = write_overlay(NuScenesFolder(root), "scene-0061", 0, tmp_path / "picture.png")
-    assert picture.stat().st_size > 500_000
+    assert run(["data", "overlay", str(root), "--out", str(tmp_path / "picture.png"), "--json"]) == 0
+    assert (tmp_path / "picture.png").stat().st_size > 500_000
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])["geometry"]
+    assert told["points_agree"] == 65 and np.abs(told["shift_px"]).max() <= 8
 
 
 def test_the_recorded_drive_becomes_a_scenario_on_its_own_streets(root: Path) -> None:

@@ -87,13 +87,17 @@ def test_can_bus_messages_tell_what_the_engine_did(small_set: Path) -> None:
     assert np.abs(monitor / 3.6 - speed).max() < 1e-5
 
 
-def test_a_stored_drive_is_what_the_engine_gives_again(small_set: Path) -> None:
-    drive = load_drive(small_set, "scene-2000")
+@pytest.mark.parametrize(("name", "traffic"), [("scene-2000", "left"), ("scene-2001", "right")])
+def test_a_stored_drive_is_what_the_engine_gives_again(small_set: Path, name: str, traffic: str) -> None:
+    drive = load_drive(small_set, name)
+    assert drive.scene.parameters["traffic"] == traffic
     engine = Engine([drive.scene])
     state = engine.start()
     for step in range(len(drive.actions.accel_mps2)):
         state = engine.step(state, drive.actions[step : step + 1])
     assert np.abs(state.world.ego_xy_yaw_world[0] - drive.states.ego_xy_yaw_world[-1]).max() < 1e-9
+    if traffic == "right":
+        assert np.array_equal(state.world.agents.xy_yaw_world[0], drive.states.agents.xy_yaw_world[-1])
     gap = state.world.agents.xy_yaw_world[0] - drive.states.agents.xy_yaw_world[-1]
     assert np.abs(gap[:, :2]).max() < 1e-9 and np.abs(wrap_angle_rad(gap[:, 2])).max() < 1e-9  # a mirrored pi is minus pi
 

@@ -7,6 +7,7 @@ import pytest
 from shapely import Polygon
 
 from drivewm.data.driving import drive_town
+from drivewm.data.habits import PARKED
 from drivewm.data.manoeuvres import MANOEUVRES, TOWN_KINDS
 from drivewm.data.towns import AGENTS, SPLITS, draw_drive
 from drivewm.datatypes import EGO_SHAPE, Action, AgentClass, Light, Weather
@@ -109,3 +110,19 @@ def test_experts_do_not_collide_and_others_move_as_no_expert_would() -> None:
         assert d.drive.expert is False or d.ended == "horizon"
         assert len(d.states.t_s) == len(d.actions.accel_mps2) + 1
         assert d.states.ego_speed_mps.min() >= 0 and d.states.ego_speed_mps.max() < 30
+
+
+def test_nobody_parks_in_a_lane() -> None:
+    """Whoever stands for good, roadworks aside, leaves the lanes of both directions free but for 0.7 m."""
+    parked = 0
+    for i in range(120):
+        drive = draw_drive(i, "train", 11, seconds=8.0)
+        lanes = [lane for lane in drive.scene.road.lanes if ">" not in lane.id and not lane.id.startswith("parking")]
+        for actor, size in zip(drive.cast.actors, drive.scene.start.agents.size_lwh_m, strict=True):
+            standing = actor.category in PARKED and not (actor.reactive or actor.steps or actor.speed_mps)
+            if standing and drive.choices.kind != "roadworks":
+                pose = actor.start_pose()
+                aside = [np.hypot(*(lane.centre_xy - pose[:2]).T).min() - 0.5 * (lane.width_m + size[1]) for lane in lanes]
+                assert min(aside) > -0.75, (drive.choices, actor.category)
+                parked += 1
+    assert parked > 60

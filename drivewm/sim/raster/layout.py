@@ -31,7 +31,7 @@ def layout(road: RoadMap, state: WorldState, rig: CameraRig, exposure_s: Array |
     With ``exposure_s`` [V] each camera sees the agents where they are that long after the time of ``state``, at their speed.
     """
     if exposure_s is not None and exposure_s.any():
-        views = [layout(road, _later(state, float(after_s)), rig.only(v)) for v, after_s in enumerate(exposure_s)]
+        views = [layout(road, moved_on(state, float(after_s)), rig.only(v)) for v, after_s in enumerate(exposure_s)]
         return Layout(*(np.concatenate([getattr(view, name) for view in views]) for name in Layout.__slots__))
     optics, place = prepare(rig, 1), place_of(road)
     faces = place.faces(state, plain=True)
@@ -44,7 +44,7 @@ def layout(road: RoadMap, state: WorldState, rig: CameraRig, exposure_s: Array |
     return Layout(label, log_depth(samples.depth_m), colour.reshape(label.shape))
 
 
-def _later(state: WorldState, after_s: float) -> WorldState:
+def moved_on(state: WorldState, after_s: float) -> WorldState:
     """The state with the agents moved on; the ego stays, its cameras have been moved."""
     agents = state.agents
     yaw = agents.xy_yaw_world[:, 2]
