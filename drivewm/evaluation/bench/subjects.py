@@ -8,6 +8,7 @@ from drivewm.errors import InputError
 from drivewm.evaluation.bench.clock import free_memory_bytes
 from drivewm.evaluation.worlds import load_world
 from drivewm.sim.rigs import nuscenes_rig
+from drivewm.worldmodel.attention import TemporalAttention
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.sizes import WorldModelSize, size_named
@@ -61,8 +62,10 @@ def token_count(size: WorldModelSize, views: int, raster: tuple[int, int]) -> in
 
 def dream_bytes(size: WorldModelSize, views: int) -> int:
     """The least that dreaming one frame after another takes: weights, and keys and values of the past, old and new."""
-    tokens = token_count(size, views, size.size_px) + size.registers
-    past = 2 * size.depth * (size.window - 1) * tokens * size.width
     with torch.device("meta"):
-        autoencoder = sum(value.numel() for value in FrameCodec.of_size(size).parameters())
-    return FULL_BYTES * (parameter_count(size) + autoencoder + 2 * past)
+        network, codec = DriveTransformer.of_size(size), FrameCodec.of_size(size)
+    weights = sum(value.numel() for module in (network, codec) for value in module.parameters())
+    layers = sum(isinstance(module, TemporalAttention) for module in network.modules())
+    tokens = token_count(size, views, size.size_px) + size.registers
+    past = 2 * layers * (size.window - 1) * tokens * size.width
+    return FULL_BYTES * (weights + 2 * past)
