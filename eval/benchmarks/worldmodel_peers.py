@@ -233,7 +233,8 @@ def report(args: Any, rows: list[Row], peaks: dict[str, float], precision: str) 
     cells = table(rows, peak)
     lines = ["| " + " | ".join(row) + " |" for row in cells]
     if args.out:
-        command = shlex.join(["python", "eval/benchmarks/worldmodel_peers.py", *sys.argv[1:]])
+        words = [Path(word).name if Path(word).is_dir() else word for word in sys.argv[1:]]
+        command = shlex.join(["python", "eval/benchmarks/worldmodel_peers.py", *words])
         said = " ".join((__doc__ or "").split("DIR are checkouts of ")[1].split())
         write_text(
             args.out, "\n".join([f"# Beside public world models\n\n`{command}`\n\n{machine}.\n\nPeers: {said}\n", *lines, ""])

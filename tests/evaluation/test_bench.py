@@ -14,7 +14,7 @@ from drivewm.evaluation.bench.arithmetic import flops_of
 from drivewm.evaluation.bench.clock import Effort, free_memory_bytes
 from drivewm.evaluation.bench.dream import Drive, dream_rows, flops_of_frame, part_rows
 from drivewm.evaluation.bench.subjects import dream_bytes
-from drivewm.evaluation.bench.training import training_row
+from drivewm.evaluation.bench.training import WARM_UP, training_row
 from drivewm.sim.rigs import nuscenes_rig
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.pipeline import DreamPipeline
@@ -89,7 +89,7 @@ def test_the_least_memory_is_weights_and_past_old_and_new(world: DreamWorld) -> 
 
 
 def test_a_training_step_is_counted_with_its_backward_pass(world: DreamWorld, tmp_path: Path) -> None:
-    row, said = training_row(SIZE, world.codec, tmp_path, batch=2, timed_steps=2)
+    row, said = training_row(SIZE, world.codec, tmp_path, batch=2, effort=Effort(WARM_UP, 2, 2, 0.0))
     assert row.batch == 2 and not said and row.frames_per_s == pytest.approx(2 * SIZE.window / row.step_ms * 1e3)
     world.session.steps = 1
     decode = flops_of(lambda: world.codec.decode(torch.zeros(1, *world.latent_shape)))

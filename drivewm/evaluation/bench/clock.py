@@ -21,6 +21,7 @@ class Effort:
     least: int = 5
     most: int = 40
     budget_s: float = 10.0
+    longest_s: float = 150.0  # what is foreseen to take longer is left out
 
 
 @dataclass(frozen=True, slots=True)

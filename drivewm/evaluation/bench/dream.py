@@ -87,15 +87,24 @@ def dream_rows(world: DreamWorld, batches: Sequence[int], effort: Effort, tell: 
     for batch in batches:
         tell(f"K={steps}, {batch} at once")
         if rows:
-            needed, free = (rows[-1].memory_bytes - before) * batch / rows[-1].batch, free_memory_bytes(world.device)
-            if needed > free:
-                needs = f"{batch} at once would take about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free"
-                return rows, [f"K = {steps}: {needs}"]
+            reason = _too_much(rows[-1], batch, before, world.device, effort)
+            if reason:
+                return rows, [f"K = {steps}, {batch} at once: {reason}"]
         try:
             rows.append(_row(steps, batch, timed(_drive(world, batch, effort).step, world.device, effort), flops))
         except torch.OutOfMemoryError:
-            return rows, [f"K = {steps}: {batch} at once took more memory than there is"]
+            return rows, [f"K = {steps}, {batch} at once: took more memory than there is"]
     return rows, []
+
+
+def _too_much(last: DreamRow, batch: int, before: int, device: torch.device, effort: Effort) -> str | None:
+    """Why ``batch`` cars are left out, judged by the last row: memory and time grow with them."""
+    growth = batch / last.batch
+    needed, free = (last.memory_bytes - before) * growth, free_memory_bytes(device)
+    if needed > free:
+        return f"would take about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free"
+    foreseen_s = last.p50_ms / 1e3 * growth * (effort.warm_up + effort.least)
+    return f"would take about {foreseen_s:.0f} s" if foreseen_s > effort.longest_s else None
 
 
 def flops_of_frame(world: DreamWorld, effort: Effort) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from drivewm.data.reader import NuScenesFolder
 from drivewm.data.synth import SynthOptions, synth
 from drivewm.evaluation.bench.arithmetic import counter
-from drivewm.evaluation.bench.clock import forget_peak_memory, free_memory_bytes, held_memory_bytes, peak_memory_bytes
+from drivewm.evaluation.bench.clock import Effort, forget_peak_memory, free_memory_bytes, held_memory_bytes, peak_memory_bytes
 from drivewm.evaluation.bench.subjects import parameter_count
 from drivewm.training.cache import PackOptions, encode_latents, pack
 from drivewm.training.loop import FitOptions
@@ -49,9 +49,12 @@ def training_cache(folder: Path, codec: FrameCodec, size: WorldModelSize) -> Pat
 
 
 def training_row(
-    size: WorldModelSize, codec: FrameCodec, folder: Path, batch: int, timed_steps: int
+    size: WorldModelSize, codec: FrameCodec, folder: Path, batch: int, effort: Effort
 ) -> tuple[TrainingRow, list[str]]:
-    """The step at ``batch`` clips, or at as many as there is memory for, with a sentence about it. Works in ``folder``."""
+    """The step at ``batch`` clips, or at as many as there is memory for, with a sentence about it. Works in ``folder``.
+
+    ``effort`` is of steps; its warm-up is a step of clips and a step of single frames, and so on.
+    """
     device, codec = codec.mean_C.device, copy.deepcopy(codec).cpu()
     cache, said = training_cache(folder, codec, size), list[str]()
 
@@ -65,12 +68,14 @@ def training_row(
     parameters = parameter_count(size)
     fixed, before = KEPT_BYTES * parameters, held_memory_bytes(device)
     forget_peak_memory(device)
-    readings("one", FitOptions(WARM_UP, 1), time.perf_counter)
+    first_s, second_s = readings("one", FitOptions(WARM_UP, 1), time.perf_counter)
     of_a_clip = max(1, peak_memory_bytes(device) - before - fixed)
     fits = max(1, min(batch, (free_memory_bytes(device) - fixed) // of_a_clip))
     if fits < batch:
         needed = (fixed + batch * of_a_clip) / 2**30
         said.append(f"training: {batch} clips at once would take about {needed:.1f} GiB, so {fits} were taken")
+    in_budget = int(effort.budget_s / ((second_s - first_s) * fits))
+    timed_steps = min(effort.most, max(effort.least, in_budget)) // 2 * 2
     options = FitOptions(WARM_UP + timed_steps, fits)
     forget_peak_memory(device)
     seconds = readings("timed", options, time.perf_counter)

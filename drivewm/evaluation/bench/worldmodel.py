@@ -23,7 +23,7 @@ from drivewm.evaluation.bench.subjects import (
     token_count,
     trained_world,
 )
-from drivewm.evaluation.bench.training import training_row
+from drivewm.evaluation.bench.training import WARM_UP, training_row
 from drivewm.sim.raster.world import RasterWorld
 from drivewm.store import provenance
 from drivewm.worldmodel.precision import multiplies_bf16
@@ -93,16 +93,16 @@ def bench_worldmodel(options: BenchOptions, progress: Progress | None = None) ->
 
 def _measured(world: DreamWorld, options: BenchOptions, tell: Tell) -> dict[str, Any]:
     size, own_steps, shape = world.session.network.size, world.session.steps, (len(world.rig.names), *world.rig.size_px)
-    effort = Effort(size.window, 5, 12, 2.0) if options.quick else Effort(size.window, 8, 40, 12.0)
-    some = min(8, options.batches()[-1])
+    effort = Effort(size.window, 5, 12, 2.0, 60.0) if options.quick else Effort(size.window, 8, 40, 12.0)
     rows, left_out = list[DreamRow](), list[str]()
     tell("reference world")
-    rows.append(reference_row(RasterWorld(world.rig), some, effort))
+    rows.append(reference_row(RasterWorld(world.rig), min(8, options.most_at_once), effort))
     for steps in options.steps:
         world.session.steps = steps
         found, without = dream_rows(world, options.batches(), effort, tell)
         rows, left_out = rows + found, left_out + without
     world.session.steps = own_steps
+    some = max(row.batch for row in rows[1:] if row.batch <= 8 or row.batch == options.batches()[0])
     tell("parts of a frame")
     parts = {str(batch): part_rows(world, batch, effort) for batch in dict.fromkeys((1, some))}
     tell("autoencoder")
@@ -111,8 +111,8 @@ def _measured(world: DreamWorld, options: BenchOptions, tell: Tell) -> dict[str,
     if options.training:
         tell("training")
         with tempfile.TemporaryDirectory() as folder:
-            timed_steps = 4 if options.quick else 12
-            training, without = training_row(size, world.codec, Path(folder), options.training_batch, timed_steps)
+            trained = Effort(WARM_UP, 2, 4, 30.0) if options.quick else Effort(WARM_UP, 4, 12, 60.0)
+            training, without = training_row(size, world.codec, Path(folder), options.training_batch, trained)
             left_out += without
     return {
         "id": world.id,
