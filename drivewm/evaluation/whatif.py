@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivewm.datatypes import Rollout, Scene, WorldState
 from drivewm.errors import InputError
+from drivewm.evaluation.cases import Case
 from drivewm.policies.load import load_policy
 from drivewm.policies.scripted import Script, ScriptedPolicy, parse_order, parse_script
 from drivewm.protocols import Policy, World
 from drivewm.rollout import Underway
 from drivewm.scenarios.editing import edited
-from drivewm.scenarios.edits import Edit, is_edit, later, parse_edit, timed
-from drivewm.store import content_hash
+from drivewm.scenarios.edits import Edit, is_edit, later, parse_edit, parse_edits, timed
+from drivewm.scenarios.opening import draw, open_scenario
+from drivewm.scenarios.quantities import TIME, QuantityError, quantity
+from drivewm.store import content_hash, load_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,15 @@ class Course:
     edits: tuple[Edit, ...] = ()
     script: Script = field(default_factory=Script)
     name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One past until ``at_s`` and what may come after it."""
+
+    past: Course
+    at_s: float
+    branches: tuple[Course, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +67,10 @@ class _Drive:
             what, at_s = (f"edit {late[0].text!r}", late[0].at_s) if late else ("actions", course.script.begins_s)
             raise InputError(f"{at_s:g} s is after the end of the drive", place=what, hint=f"it ends at {end_s:g} s")
         due = [later(edit, self.period_s) for edit in course.edits]
-        self._edits = [edit for edit in sorted(due, key=lambda edit: edit.at_s) if self._frame_of(edit.at_s) >= now]
+        self._edits = [edit for edit in sorted(due, key=lambda edit: edit.at_s) if self.frame_of(edit.at_s) >= now]
         self._script, self._scripted = course.script, False
 
-    def _frame_of(self, at_s: float) -> int:
+    def frame_of(self, at_s: float) -> int:
         return int(np.ceil(at_s / self.period_s - 1e-6))
 
     def until(self, frame: float = np.inf) -> None:
@@ -67,7 +81,7 @@ class _Drive:
                 rate_hz, dt_s = self.under_way.world.rig.rate_hz, self.under_way.scenes[0].dt_s
                 self.under_way.hand_over(ScriptedPolicy(self._script, rate_hz, dt_s))
                 self._scripted = True
-            while self._edits and self._frame_of(self._edits[0].at_s) <= now:
+            while self._edits and self.frame_of(self._edits[0].at_s) <= now:
                 scene, state = self.under_way.scenes[0], self.under_way.state.world[0]
                 self.under_way.edit([edited(scene, state, self._edits.pop(0))])
             self.under_way.advance(lambda frame, images, state: self.frames.append(images[0]))
@@ -92,29 +106,61 @@ def drive_course(scene: Scene, course: Course, world: World, *, seed: int) -> Sh
     return drive.shown()
 
 
-def futures(
-    scene: Scene, past: Course, at_s: float, branches: Sequence[Course], world: World, *, seed: int
-) -> list[Shown]:
-    """Drive ``past`` until the first camera frame that is not before ``at_s``, then on along each branch from this one memory.
+def futures(scene: Scene, split: Split, world: World, *, seed: int) -> list[Shown]:
+    """Drive the past until the first camera frame that is not before the parting, then on along each branch from this one memory.
 
-    Edits and orders of the past that are still to come take place in every branch; a branch with orders of its own has only these.
+    Edits and orders of the past that are still to come take place in every branch; one with orders of its own has only these.
     Raises InputError when a branch asks for something before that moment, or the drive ends before it.
     """
+    past, at_s = split.past, split.at_s
     drive = _Drive(scene, past, world, seed)
-    moment = drive._frame_of(at_s)
-    drive.until(moment)
+    drive.until(drive.frame_of(at_s))
     if drive.under_way.finished or at_s >= scene.horizon_s:
         raise InputError(f"the drive is over before {at_s:g} s", place="branch", hint="branch at an earlier moment")
     out = []
-    for branch in branches:
-        early = [edit.text for edit in branch.edits if edit.at_s < at_s - 1e-6] + ["actions"] * (branch.script.begins_s < at_s - 1e-6)
-        if early:
-            raise InputError(f"{early[0]!r} is before the branching at {at_s:g} s", place=f"branch {branch.name!r}")
+    for branch in split.branches:
+        first_s = min([branch.script.begins_s, *(edit.at_s for edit in branch.edits)])
+        if first_s < at_s - 1e-6:
+            reason = f"{first_s:g} s is before {at_s:g} s, when the futures part"
+            raise InputError(reason, place=f"branch {branch.name!r}", hint="times are those of the scene")
         script = branch.script if branch.script.orders else past.script
         future = drive.fork(replace(branch, edits=(*past.edits, *branch.edits), script=script))
         future.until()
         out.append(future.shown())
     return out
+
+
+def course_of(policy: Policy, edits: Sequence[str], actions: str | None) -> Course:
+    """A course in words; ``actions`` may be the name of a text file."""
+    if actions is not None and os.path.isfile(actions):
+        actions = Path(actions).read_text(encoding="utf-8", errors="replace")
+    script = Script() if actions is None else parse_script(actions)
+    return Course(policy, tuple(edit for text in edits for edit in parse_edits(text)), script)
+
+
+def split_of(past: Course, at: str | None, branches: Sequence[str]) -> Split | None:
+    """Where the futures part and what they are; None when there is only one."""
+    if at is None and not branches:
+        return None
+    if at is None or not branches:
+        missing = "when the futures part" if at is None else "what the futures are"
+        raise InputError(
+            f"it is not said {missing}", place="branch", hint="for example --branch-at 3s --branch left --branch brake"
+        )
+    try:
+        at_s = quantity(at, TIME)
+    except QuantityError as error:
+        raise InputError(error.reason, place="--branch-at", hint=error.hint) from None
+    return Split(past, at_s, tuple(parse_branch(text, at_s, past.policy) for text in branches))
+
+
+def scenes_to_dream(files: Sequence[Path], rails: Path | None, index: int, seed: int) -> dict[str, Scene]:
+    """The scenes behind scenario files, or the one of a stored drive on rails, by the names that their films get."""
+    if rails is not None and not files:
+        return {f"{rails.stem}-rails": on_rails(load_record(Case, rails).rollout)}
+    if rails is not None or not files:
+        raise InputError("give scenarios, or one stored drive with --rails", hint="a stored drive brings its own scene")
+    return {f"{file.stem}-{index}": draw(open_scenario(file), index, seed) for file in files}
 
 
 def parse_branch(text: str, at_s: float, driver: Policy) -> Course:

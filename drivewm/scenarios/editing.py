@@ -52,7 +52,7 @@ def _under(scene: Scene, now_s: float, sky: Sky) -> Scene:
 
 
 def meant(scene: Scene, state: WorldState, who: str, edit: Edit) -> list[int]:
-    """The rows of those who are there and whom a word means: a name, ``track_12``, ``lead``, ``nearest [kind]``, ``all [kinds]``."""
+    """The rows of those who are there and meant: by name or ``track_12``, as ``lead``, ``nearest [kind]`` or ``all [kinds]``."""
     agents, there = state.agents, state.agents.valid
     names = [f"track_{track}" for track in agents.track_id]
     own = {name for name in (*scene.names, *names) if name}
@@ -67,7 +67,7 @@ def meant(scene: Scene, state: WorldState, who: str, edit: Edit) -> list[int]:
             distance = np.hypot(*(agents.xy_yaw_world[:, :2] - state.ego_xy_yaw_world[:2]).T)
             wanted = np.arange(len(there)) == np.argmin(np.where(wanted, distance, np.inf))
     else:
-        known = [*dict.fromkeys(name for name in scene.names if name), "lead", "nearest", "all"]
+        known = list(dict.fromkeys([*filter(None, scene.names), "lead", "nearest", "all"]))
         hint = did_you_mean(who, [*known, *names]) or f"there are {', '.join(known)} and {', '.join(names[:6]) or 'no agents'}"
         raise InputError(f"nobody is called {who!r}", place=f"edit {edit.text!r}", hint=hint)
     rows = np.flatnonzero(wanted & there)

@@ -20,11 +20,11 @@ from drivewm.errors import InputError, did_you_mean
 from drivewm.scenarios.bodies import BODIES
 from drivewm.scenarios.quantities import LENGTH, SPEED, TIME, QuantityError, quantity
 
-SKY = {"weather": Weather, "light": Light}
+SKY: dict[str, type[Weather] | type[Light]] = {"weather": Weather, "light": Light}
 FACINGS = ("along", "against", "left", "right")
 VERBS = ("insert", "move", "remove")
 _TIME = re.compile(r"(\d+(?:\.\d+)?\s*(?:ms|min|s))(?![\w/])\s*(.*)", re.DOTALL)
-_PLACE = re.compile(r"(\S+?\s*[A-Za-z]+)\s+(ahead|behind|left|right)\b")
+_PLACE = re.compile(r"(\S*\d\S*(?:\s+[A-Za-z]+)?)\s+(ahead|behind|left|right)\b")
 _FACING = re.compile(r"\bfacing\s+(\S+)")
 _SPEED = re.compile(r"\bat\s+(.+)$")
 
@@ -96,7 +96,7 @@ def parse_edit(at_s: float, item: str) -> Edit:
         return Edit(at_s, Sky(dict(_sky(word, item) for word in item.split())), item)
     if verb not in VERBS:
         known = [*VERBS, *SKY]
-        raise _wrong(item, "does not begin with a word that edits know", did_you_mean(verb, known) or f"they are {_listed(known)}")
+        raise _wrong(item, f"{verb!r} is no edit", did_you_mean(verb, known) or f"they are {_listed(known)}")
     try:
         return Edit(at_s, _change(verb, rest.strip(), item), item)
     except QuantityError as error:
@@ -138,7 +138,9 @@ def _insert(rest: str, item: str) -> Insert:
         given["facing"], rest = found[1], rest[: found.start()] + rest[found.end() :]
     shifts, kind = _places(rest)
     if kind not in BODIES:
-        raise _wrong(item, f"nothing is called {kind!r}", did_you_mean(kind, list(BODIES)) or f"there are {_listed(list(BODIES))}")
+        raise _wrong(
+            item, f"nothing is called {kind!r}", did_you_mean(kind, list(BODIES)) or f"there are {_listed(list(BODIES))}"
+        )
     if not shifts:
         raise _wrong(item, "does not say where", "for example 15 m ahead 2 m left")
     return Insert(kind, shifts.get("along"), shifts.get("left", 0.0), **given)
