@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, is_dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,12 +54,14 @@ class Underway:
         self.scenes, self.policy, self.world, self.seed = tuple(scenes), policy, world, seed
         self.engine = Engine(scenes)
         self.plan_every = _steps_per_frame(world.rig.rate_hz, self.engine.dt_s)
-        self.state, self.frame, self.drivers = self.engine.start(), 0, (policy.spec.id,)
+        self.state, self.frame = self.engine.start(), 0
+        self.drivers: tuple[str, ...] = (policy.spec.id,)
         horizon = np.array([scene.steps for scene in scenes])
         self._log = _Log(end=horizon.copy(), ended=["horizon"] * len(scenes))
         self._log.add_state(0, self.state.world)
         self._faults, self._observer = CameraFaults(scenes, world.rig), Observer(scenes, policy.spec.history)
-        self._policy_memory, self._world_memory = policy.start(len(scenes), seed), None
+        self._policy_memory = policy.start(len(scenes), seed)
+        self._world_memory: Any = None
 
     @property
     def finished(self) -> bool:
@@ -114,7 +116,7 @@ class Underway:
         self._log.widen(self.state.world)
         self.engine, self.scenes = engine, tuple(scenes)
         if is_dataclass(self._world_memory) and hasattr(self._world_memory, "scenes"):
-            self._world_memory = replace(cast(Any, self._world_memory), scenes=self.scenes)
+            self._world_memory = replace(self._world_memory, scenes=self.scenes)
 
     def records(self) -> list[Rollout]:
         """One record per scene, of what has happened so far."""
