@@ -42,13 +42,13 @@ def _row(future: Future, frame: int, rig: CameraRig, at_s: float) -> Array:
     picture = beside([cameras, above])
     words = f"{t_s:.1f} s  " + (future.name if t_s >= at_s - 1e-6 else f"one past (then: {future.name})")
     bar = labelled(
-        np.full((24, picture.shape[1], 3), 24, np.uint8), words + (f"  ended: {future.rollout.ended}" if ended else "")
+        np.full((28, picture.shape[1], 3), 24, np.uint8), words + (f"  ended: {future.rollout.ended}" if ended else "")
     )
     return stacked([bar, picture // 2 if ended else picture], gap_px=0)
 
 
 def _named(take: Take, picture: Array) -> Array:
-    return stacked([labelled(np.full((22, picture.shape[1], 3), 24, np.uint8), take.world), picture], gap_px=0)
+    return stacked([labelled(np.full((28, picture.shape[1], 3), 24, np.uint8), take.world), picture], gap_px=0)
 
 
 def write_futures(path: str | Path, futures: Sequence[Future], rig: CameraRig, at_s: float) -> Path:

@@ -18,10 +18,10 @@ from drivewm.policies.scripted import Script, ScriptedPolicy, parse_order, parse
 from drivewm.protocols import Policy, World
 from drivewm.rollout import Underway
 from drivewm.scenarios.editing import edited
-from drivewm.scenarios.edits import Edit, is_edit, later, parse_edit, parse_edits, timed
+from drivewm.scenarios.edits import Edit, is_edit, parse_edit, parse_edits, timed
 from drivewm.scenarios.opening import draw, open_scenario
 from drivewm.scenarios.quantities import TIME, QuantityError, quantity
-from drivewm.store import content_hash, load_record
+from drivewm.store import load_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +66,19 @@ class _Drive:
         if late or end_s <= course.script.begins_s < np.inf:
             what, at_s = (f"edit {late[0].text!r}", late[0].at_s) if late else ("actions", course.script.begins_s)
             raise InputError(f"{at_s:g} s is after the end of the drive", place=what, hint=f"it ends at {end_s:g} s")
-        due = [later(edit, self.period_s) for edit in course.edits]
-        self._edits = [edit for edit in sorted(due, key=lambda edit: edit.at_s) if self.frame_of(edit.at_s) >= now]
+        in_time = sorted(course.edits, key=lambda edit: edit.at_s)
+        self._edits = [edit for edit in in_time if self.frame_of(edit.at_s) >= now]
         self._script, self._scripted = course.script, False
 
     def frame_of(self, at_s: float) -> int:
+        """The first camera frame that is not before a time."""
         return int(np.ceil(at_s / self.period_s - 1e-6))
 
     def until(self, frame: float = np.inf) -> None:
         """Drive on to a camera frame, which is not yet shown, or to the end."""
         while not self.under_way.finished and self.under_way.frame < frame:
             now = self.under_way.frame
-            if not self._scripted and now >= np.ceil(self._script.begins_s / self.period_s - 1e-6):
+            if not self._scripted and self._script.orders and now >= self.frame_of(self._script.begins_s):
                 rate_hz, dt_s = self.under_way.world.rig.rate_hz, self.under_way.scenes[0].dt_s
                 self.under_way.hand_over(ScriptedPolicy(self._script, rate_hz, dt_s))
                 self._scripted = True
@@ -186,9 +187,10 @@ def on_rails(first: Rollout) -> Scene:
     Agents heed the recorded ego, so their triggers and their distances come out the same, bit for bit.
     """
     states = first.states
+    if len(states.t_s) < 2:
+        raise InputError("the stored drive was over when it began, so there is nothing to repeat", place="rails")
     rails = np.concatenate([states.ego_xy_yaw_world, states.ego_speed_mps[:, None]], 1)
-    scene = replace(first.scene, rails=rails, horizon_s=round((len(states.t_s) - 1) * first.scene.dt_s, 9))
-    return replace(scene, id=f"{first.scene.id}~rails-{content_hash(rails)[:8]}")
+    return replace(first.scene, rails=rails, horizon_s=round((len(states.t_s) - 1) * first.scene.dt_s, 9))
 
 
 def agents_equal(a: WorldState, b: WorldState) -> bool:

@@ -12,7 +12,7 @@ settled when its time has come: `lead` is the next one ahead on the route.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from drivewm.datatypes import Light, Weather
@@ -33,7 +33,7 @@ _SPEED = re.compile(r"\bat\s+(.+)$")
 class Sky:
     """Other weather or light."""
 
-    given: dict[str, Weather | Light]
+    given: dict[str, Any]  # "weather" to Weather, "light" to Light
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +161,3 @@ def _listed(words: list[str]) -> str:
 
 def _wrong(item: str, reason: str, hint: str | None) -> InputError:
     return InputError(reason, place=f"edit {item!r}", hint=hint)
-
-
-def later(edit: Edit, period_s: float) -> Edit:
-    """The same edit at the first camera frame that is not before it, ``period_s`` apart."""
-    return replace(edit, at_s=round(-(-(edit.at_s - 1e-6) // period_s) * period_s, 6))
