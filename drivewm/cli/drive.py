@@ -11,6 +11,7 @@ import typer
 from drivewm.cli import tracked
 from drivewm.cli.console import Json, Out, Policy, Seed, Workers, World, finish, progress, stages
 from drivewm.cli.scenario import Scenarios, scenario_files
+from drivewm.cli.starts import Context, Lose, Picture, Regime, Rig, Text, TextEncoder, Without, with_losses, world_options
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,6 +27,14 @@ def dream(
     world: World = "dream",
     index: Annotated[int, typer.Option("--draw", help="Which draw of each scenario.", min=0)] = 0,
     reference: Annotated[bool, typer.Option(help="Show the same states in the exact world below.")] = False,
+    context: Context = None,
+    picture: Picture = None,
+    rig: Rig = None,
+    regime: Regime = "layout",
+    without: Without = None,
+    lose: Lose = None,
+    text: Text = None,
+    text_encoder: TextEncoder = None,
     seed: Seed = 0,
     out: Out = None,
     as_json: Json = False,
@@ -39,10 +48,11 @@ def dream(
 
     files, folder = scenario_files(scenarios), run_folder("dream", out)
     rows: list[dict[str, Any]] = []
-    driver, shown = load_policy(policy), load_world(world)
+    options = world_options(context, picture, rig, regime, without, (text, text_encoder))
+    driver, shown = load_policy(policy), load_world(world, options)
     with progress("driving", as_json) as report:
         for done, file in enumerate(files, start=1):
-            scene = draw(open_scenario(file), index, seed)
+            scene = with_losses(draw(open_scenario(file), index, seed), lose, shown.rig.names)
             made = film(scene, driver, shown, folder / f"{file.stem}-{index}.mp4", seed=seed, reference=reference)
             judged = made.case.score
             rows.append(
