@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from drivewm.data.reader import NuScenesFolder
 from drivewm.data.recorded.reading import read_recording
 from drivewm.data.recorded.scene import recorded_scene
-from drivewm.datatypes import Array, CameraRig, Clip
+from drivewm.datatypes import Array, Clip, Scene
 from drivewm.errors import InputError, did_you_mean
 from drivewm.evaluation.birdseye import Overlay, birdseye
 from drivewm.evaluation.card import class_iou, psnr_db
@@ -134,18 +134,19 @@ def driven_on(
     recording = read_recording(root, scene=index.token, start_s=start_s, duration_s=None)
     scene, _ = recorded_scene(recording)
     scene = replace(scene, horizon_s=min(scene.horizon_s, stretch.seconds))
-    shown = _numbered(found.shown, index.instance_tokens, recording.agent_names)
-    rig: CameraRig = replace(found.shown.rig, rate_hz=RATE_HZ)
-    told = replace(options, rig=rig, without=options.without | untold(shown), opening=Recorded((shown,), found.seen))
+    numbers = dict(zip(index.instance_tokens, index.track_id, strict=True))
+    scene = _numbered(scene, [numbers[name] for name in recording.agent_names])
+    rig = replace(found.shown.rig, rate_hz=RATE_HZ)
+    opening = Recorded((found.shown,), found.seen)
+    told = replace(options, rig=rig, without=options.without | untold(found.shown), opening=opening)
     return dream(scene, policy, learned_world(name, told), out, seed=seed, reference=True)
 
 
-def _numbered(clip: Clip, tokens: tuple[str, ...], names: tuple[str, ...]) -> Clip:
-    """The clip with its agents numbered as in the scene made from it, because their colour hangs on the number."""
-    numbers = [1 + names.index(token) if token in names else 10_000 + i for i, token in enumerate(tokens)]
-    agents = clip.states.agents
-    ids = np.broadcast_to(np.array(numbers, np.int32), agents.track_id.shape)
-    return replace(clip, states=replace(clip.states, agents=replace(agents, track_id=ids)))
+def _numbered(scene: Scene, numbers: Sequence[int]) -> Scene:
+    """The scene with its agents numbered as in the recording, because what they are told to look like hangs on the number."""
+    agents = scene.start.agents
+    ids = np.array([numbers[row - 1] for row in agents.track_id], np.int32)
+    return replace(scene, start=replace(scene.start, agents=replace(agents, track_id=ids)))
 
 
 def _figures(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from drivewm.datatypes import Array, Command, Observation, Scene, WorldState, route_ahead_xy
+from drivewm.datatypes import Array, CameraRig, Command, Observation, Scene, WorldState, route_ahead_xy
+from drivewm.errors import InputError
 from drivewm.geometry import ego_from_world, frenet_sd, wrap_angle_rad
 
 COMMAND_AHEAD_POINTS = 16  # the next 30 m of the route decide the command
@@ -25,6 +26,14 @@ def locate(route_xy: Array, xy_world: Array, near_s_m: float | None = None) -> t
         last = int(np.clip(near_s_m + _AHEAD_M, first + 2, last))
     s, d = frenet_sd(route_xy[first:last], xy_world)
     return float(s) + first, float(d)
+
+
+def refuse_other_cameras(observation: Observation, rig: CameraRig, policy: str) -> None:
+    """Raises InputError where the pictures are not as many or as large as those that a policy was made for."""
+    wanted, found = (len(rig.names), *rig.size_px), observation.images.shape[2:5]
+    if found != wanted:
+        words = ["{} cameras of {} x {} px".format(*shape) for shape in (wanted, found)]
+        raise InputError(f"policy {policy} needs {words[0]}, the world shows {words[1]}", hint="another rig, or --policy expert")
 
 
 class Observer:
