@@ -153,17 +153,19 @@ def _figures(
     world: DreamWorld, shown: NDArray[np.uint8], recorded: Array | None, truth: Array | None, context: int
 ) -> dict[str, float | int | None]:
     """How near the dreamed frames come to the recorded ones, beside the autoencoder alone and beside standing still."""
+    late = slice(context, None)
     figures: dict[str, float | int | None] = {"frames_shown": context, "frames_dreamed": len(shown) - context}
+    readers = Readers.load()
+    here = class_iou(readers.segment(shown[late]), truth[late]) if truth is not None else []
+    figures |= {f"iou_{name}": dreamed for name, dreamed in zip(READ_CLASSES, here, strict=False)}
     if recorded is None:
         return figures
-    late = slice(context, None)
     floor = world.seen_again(recorded[late])
     still = np.broadcast_to(shown[context - 1], recorded[late].shape)
     for name, images in (("dream", shown[late]), ("autoencoder", floor), ("last_frame", still)):
         figures[f"psnr_db_{name}"] = float(psnr_db(images[None], recorded[None, late])[0])
     if truth is not None:
-        readers = Readers.load()
-        here, there = (class_iou(readers.segment(images), truth[late]) for images in (shown[late], recorded[late]))
+        there = class_iou(readers.segment(recorded[late]), truth[late])
         for name, dreamed, exact in zip(READ_CLASSES, here, there, strict=True):
             figures[f"iou_share_{name}"] = dreamed / exact if dreamed is not None and exact else None
     return figures

@@ -59,11 +59,10 @@ class DreamWorld:
     ) -> None:
         known = {"reference": Reference(), "scratch": Scratch()}
         opening = known.get(context) if isinstance(context, str) else context
-        if (unknown := drop - set(GROUPS)) or opening is None:
-            raise InputError(
-                f"unknown condition {sorted(unknown)} or context {context!r}",
-                hint=f"conditions: {', '.join(GROUPS)}; context: {', '.join(known)}",
-            )
+        if unknown := drop - set(GROUPS):
+            raise InputError(f"unknown condition {', '.join(sorted(unknown))} to leave out", hint=", ".join(GROUPS))
+        if opening is None:
+            raise InputError(f"unknown context {context!r}", hint=", ".join(known))
         size = pipeline.transformer.size
         cell = size.downsampling * size.patch
         if any(side % cell for side in rig.size_px):

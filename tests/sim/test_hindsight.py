@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from drivewm.datatypes import SignalState
+from drivewm.datatypes import Conditions, SignalState, Weather
 from drivewm.sim.bicycle import along_arc
 from drivewm.sim.engine import Engine
 from drivewm.sim.hindsight import moments_before
+from drivewm.sim.raster import RasterWorld
+from drivewm.sim.rigs import nuscenes_rig
 from tests.straight_road import Actor, light, scene, straight_road
 
 
@@ -23,7 +27,7 @@ def test_everybody_arrives_where_they_are() -> None:
 def test_a_car_in_a_bend_has_come_around_it() -> None:
     where = scene(speed_mps=10.0)
     now = Engine([where]).start().world
-    bent = type(now)(**{name: getattr(now, name) for name in now.__dataclass_fields__} | {"ego_curvature_1pm": np.array([0.1])})
+    bent = replace(now, ego_curvature_1pm=np.array([0.1]))
     (before,) = moments_before([where], bent, 1, 0.5)
     assert before.ego_xy_yaw_world[0, 2] < -0.4
     np.testing.assert_allclose(
@@ -36,3 +40,10 @@ def test_a_lamp_shows_what_it_showed() -> None:
     now = Engine([where]).start().world
     assert now.signal[0, 0] == SignalState.YELLOW
     assert moments_before([where], now, 1, 0.2)[0].signal[0, 0] == SignalState.GREEN
+
+
+def test_rain_fell_before_the_scene_began() -> None:
+    where = replace(scene(speed_mps=10.0), conditions=Conditions(Weather.RAIN))
+    before = moments_before([where], Engine([where]).start().world, 2, 0.2)
+    first, second = (RasterWorld(nuscenes_rig()).start([where], moment, 0)[0] for moment in before)
+    assert (first != second).any()
