@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+
+Predictor = Callable[[torch.Tensor, float, float], torch.Tensor]  # noisy latents, flow time, step size -> clean latents
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,12 @@ class Given:
     latent: torch.Tensor  # [B, 1, V, C, h, w], standardised
     known_BV: torch.Tensor  # bool
 
-    def over(self, predicted: torch.Tensor) -> torch.Tensor:
-        """A prediction of clean latents with the known views put right."""
-        return torch.where(self.known_BV[:, None, :, None, None, None], self.latent.to(predicted.dtype), predicted)
+    def held(self, predict: Predictor) -> Predictor:
+        """The same prediction of clean latents with the known views put right."""
+        known = self.known_BV[:, None, :, None, None, None]
+
+        def put_right(x: torch.Tensor, tau: float, step: float) -> torch.Tensor:
+            predicted = predict(x, tau, step)
+            return torch.where(known, self.latent.to(predicted.dtype), predicted)
+
+        return put_right

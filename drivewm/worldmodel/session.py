@@ -53,9 +53,9 @@ class Session:
         def predict(x: torch.Tensor, tau: float, step: float) -> torch.Tensor:
             taus, steps = torch.full((batch, 1), tau, device=device), torch.full((batch,), step, device=device)
             predicted: torch.Tensor = self.network(x, taus, steps, embedded, recalled)
-            return predicted if given is None else given.over(predicted)
+            return predicted
 
-        latent = sample(predict, noise, self.steps)
+        latent = sample(predict if given is None else given.held(predict), noise, self.steps)
         return latent, self._kept(memory, embedded, latent)
 
     def _kept(self, memory: Memory, told: Embedded, latent: torch.Tensor) -> Memory:

@@ -57,7 +57,7 @@ class DreamWorld:
         context: str | Opening = "reference",
         prompt: Prompt | None = None,
     ) -> None:
-        known = {"reference": Reference(), "scratch": Scratch()}
+        known: dict[str, Opening] = {"reference": Reference(), "scratch": Scratch()}
         opening = known.get(context) if isinstance(context, str) else context
         if unknown := drop - set(GROUPS):
             raise InputError(f"unknown condition {', '.join(sorted(unknown))} to leave out", hint=", ".join(GROUPS))
@@ -114,8 +114,7 @@ class DreamWorld:
 
     def step(self, memory: DreamMemory, state: WorldState, action: Action) -> tuple[NDArray[np.uint8], DreamMemory]:
         """The action is seen through the motion from the last state to this one, which is what it did."""
-        told = conditions_of(memory.scenes, state, memory.state, self.rig)
-        return self.step_told(memory, told, state)
+        return self._frame(memory, self._told(memory.scenes, state, memory.state), state)
 
     def step_told(self, memory: DreamMemory, told: FrameConditions, state: WorldState) -> tuple[NDArray[np.uint8], DreamMemory]:
         """`step` with conditions [B] that someone has already, for example of a recording with its own times of exposure."""
@@ -165,6 +164,9 @@ class DreamWorld:
         rng = np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(scene.id.encode()), frame]))
         return torch.from_numpy(rng.standard_normal(self.latent_shape, np.float32))
 
+    def _told(self, scenes: Sequence[Scene], state: WorldState, previous: WorldState | None) -> dict[str, torch.Tensor]:
+        return self._tensors(conditions_of(scenes, state, previous, self.rig), state.t_s)
+
     def _tensors(self, told: FrameConditions, time_s: NDArray[Any]) -> dict[str, torch.Tensor]:
         """Conditions [B] and times [B] as the network takes them: tensors [B, 1, ...]."""
         out = {
@@ -172,7 +174,7 @@ class DreamWorld:
         }
         if self._prompt is not None:
             out["text"] = self._prompt.to(self.device).expand(len(time_s), -1, -1)
-        return out | {"time_s": torch.from_numpy(np.asarray(time_s, np.float32))[:, None].to(self.device)}
+        return out | {"time_s": torch.from_numpy(np.asarray(time_s, np.float64))[:, None].to(self.device)}
 
 
 def open_pipeline(folder: Path) -> DreamPipeline:
