@@ -106,6 +106,16 @@ def test_doctor_tries_every_part(capsys: pytest.CaptureFixture[str]) -> None:
         (["score", "--policy", "exprt"], "unknown policy 'exprt' (did you mean 'expert'"),
         (["score", "--policy", "expert", "--suite", "smke"], "unknown suite 'smke'"),
         (["score", "--policy", "expert", "--world", "rastr"], "unknown world 'rastr' (did you mean 'raster'"),
+        (["score", "--policy", "expert", "--world", "dream:fre"], "unknown word 'fre' after the name of a world"),
+        (["dream", "cut_in.motorway", "--regime", "fre"], "unknown regime 'fre' (layout or free)"),
+        (["dream", "cut_in.motorway", "--without", "smell"], "unknown condition smell to leave out (layout, "),
+        (["dream", "cut_in.motorway", "--rig", "/nowhere.yaml"], "/nowhere.yaml: cannot be read"),
+        (["dream", "cut_in.motorway", "--lose", "CAM_BCK@2"], "there is no camera 'CAM_BCK' to lose (did you mean 'CAM_BACK'"),
+        (["dream", "cut_in.motorway", "--lose", "CAM_BACK"], "--lose 'CAM_BACK' is not understood"),
+        (["dream", "cut_in.motorway", "--picture", "/nowhere.png"], "/nowhere.png: image is missing"),
+        (["dream", "cut_in.motorway", "--text", "a wet street"], "--text and --text-encoder belong together"),
+        (["dream", "cut_in.motorway", "--world", "raster", "--regime", "free"], "the world 'raster' cannot be told otherwise"),
+        (["continue", "/nowhere"], "/nowhere: is not a folder"),
     ],
 )
 def test_bad_input_is_one_sentence(capsys: pytest.CaptureFixture[str], arguments: Sequence[str], sentence: str) -> None:

@@ -23,7 +23,9 @@ Policy = Annotated[
     str,
     typer.Option("--policy", "-p", help="A name (see `drivewm info`), an .onnx file, or .safetensors weights with their card."),
 ]
-World = Annotated[str, typer.Option("--world", "-w", help="raster (exact), dream, free (dream without layout), or a folder.")]
+World = Annotated[
+    str, typer.Option("--world", "-w", help="raster (exact), dream, free (dream without layout), a folder; also dream:free:K4.")
+]
 
 Report = Callable[..., None]  # (done, total) or (done, total, what)
 

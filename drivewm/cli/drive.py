@@ -11,6 +11,7 @@ import typer
 from drivewm.cli import tracked
 from drivewm.cli.console import Json, Out, Policy, Seed, Workers, World, finish, progress, stages
 from drivewm.cli.scenario import ScenariosArgument, scenario_files
+from drivewm.cli.starts import Context, Lose, Picture, Regime, Rig, Text, TextEncoder, Without, with_losses, world_options
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,6 +42,14 @@ def dream(
         Path | None, typer.Option(help="A stored drive instead of scenarios: others do what they did there, only we differ.")
     ] = None,
     reference: Annotated[bool, typer.Option(help="Show the same states in the exact world below.")] = False,
+    context: Context = None,
+    picture: Picture = None,
+    rig: Rig = None,
+    regime: Regime = "layout",
+    without: Without = None,
+    lose: Lose = None,
+    text: Text = None,
+    text_encoder: TextEncoder = None,
     seed: Seed = 0,
     out: Out = None,
     as_json: Json = False,
@@ -57,11 +66,12 @@ def dream(
     driver = load_policy(policy)
     course = course_of(driver, edits or [], actions)
     split = split_of(course, branch_at, branches or [])
-    shown, folder = load_world(world), run_folder("dream", out)
     rows: list[dict[str, Any]] = []
+    options = world_options(context, picture, rig, regime, without, (text, text_encoder))
+    shown, folder = load_world(world, options), run_folder("dream", out)
     with progress("driving", as_json) as report:
-        for done, (name, scene) in enumerate(scenes.items(), start=1):
-            file = folder / f"{name}.mp4"
+        for done, (name, drawn) in enumerate(scenes.items(), start=1):
+            scene, file = with_losses(drawn, lose, shown.rig.names), folder / f"{name}.mp4"
             made = (
                 [film(scene, course, shown, file, seed=seed, reference=reference)]
                 if split is None

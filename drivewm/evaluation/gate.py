@@ -34,6 +34,8 @@ GHOST_OVERLAP = 0.1  # a read object with less true object beneath it is a ghost
 class FrameReaders(Protocol):
     """Networks that read frames; `drivewm.evaluation.readers.Readers` is the trained one."""
 
+    views: int  # cameras that `motion` looks through
+
     def segment(self, images: Array) -> Array:
         """Index into `READ_CLASSES` [..., H, W] for pictures uint8 [..., H, W, 3]."""
 
@@ -140,7 +142,7 @@ class Gate:
     def _motion(self, rollout: Rollout, images: Array, references: dict[int, Frame]) -> tuple[float | None, float | None]:
         """Mean differences of speed and yaw rate between each judged frame and its next."""
         pairs = [frame for frame in references if frame + 1 < len(images)]
-        if not pairs:
+        if not pairs or len(self.rig.names) != self.readers.views:  # a car with other cameras is judged by its agents alone
             return None, None
         apart = []
         for frame in pairs:

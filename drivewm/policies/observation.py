@@ -7,7 +7,8 @@ from copy import copy
 
 import numpy as np
 
-from drivewm.datatypes import ROUTE_POINTS, ROUTE_SPACING_M, Array, Command, Observation, Scene, WorldState
+from drivewm.datatypes import ROUTE_POINTS, ROUTE_SPACING_M, Array, CameraRig, Command, Observation, Scene, WorldState
+from drivewm.errors import InputError
 from drivewm.geometry import ego_from_world, frenet_sd, point_at_s, wrap_angle_rad
 
 COMMAND_AHEAD_POINTS = 16  # the next 30 m of the route decide the command
@@ -31,6 +32,14 @@ def locate(route_xy: Array, xy_world: Array, near_s_m: float | None = None) -> t
 def route_ahead_xy(route_xy: Array, from_s_m: float) -> Array:
     """The next ROUTE_POINTS of a route [R, 2] from arc length ``from_s_m`` on, in the route's own frame."""
     return point_at_s(route_xy, from_s_m + ROUTE_SPACING_M * np.arange(ROUTE_POINTS))[:, :2]
+
+
+def refuse_other_cameras(observation: Observation, rig: CameraRig, policy: str) -> None:
+    """Raises InputError where the pictures are not as many or as large as those that a policy was made for."""
+    wanted, found = (len(rig.names), *rig.size_px), observation.images.shape[2:5]
+    if found != wanted:
+        words = ["{} cameras of {} x {} px".format(*shape) for shape in (wanted, found)]
+        raise InputError(f"policy {policy} needs {words[0]}, the world shows {words[1]}", hint="another rig, or --policy expert")
 
 
 class Observer:

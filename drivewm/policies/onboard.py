@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from drivewm.datatypes import Array, CameraRig, Observation, Trajectory
 from drivewm.policies.judge import PARTS
 from drivewm.policies.layers import EgoEmbedding, PlanEmbedding, token_grid, unit_images
+from drivewm.policies.observation import refuse_other_cameras
 from drivewm.policies.teacher import PLAN_T_S, as_tensors, imitation_target
 from drivewm.policies.vocabulary import candidates, trajectory
 from drivewm.policies.weights import policy_id
@@ -151,6 +152,7 @@ class OnboardPolicy:
         return np.zeros((batch, self.network.config.memory_width), np.float32)
 
     def act(self, observation: Observation, memory: Array, truth: GroundTruth | None = None) -> tuple[Trajectory, Any]:
+        refuse_other_cameras(observation, self.network.config.rig, self.spec.id)
         device = next(self.network.parameters()).device
         with torch.inference_mode():
             inputs = [value.to(device) for value in network_inputs(observation, torch.from_numpy(memory))]

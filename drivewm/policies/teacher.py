@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from drivewm.datatypes import CameraRig, Observation, Trajectory
 from drivewm.policies.judge import GATES, PARTS, WEIGHTS
 from drivewm.policies.layers import EgoEmbedding, PlanEmbedding, token_grid, unit_images
+from drivewm.policies.observation import refuse_other_cameras
 from drivewm.policies.vocabulary import candidates, chosen, feasible
 from drivewm.policies.weights import policy_id
 from drivewm.protocols import GroundTruth, PolicySpec
@@ -135,6 +136,7 @@ class TeacherPolicy:
         return None
 
     def act(self, observation: Observation, memory: Any, truth: GroundTruth | None = None) -> tuple[Trajectory, Any]:
+        refuse_other_cameras(observation, self.network.config.rig, self.spec.id)
         output = self.judge(observation)
         best = output.combined().argmax(-1).cpu().numpy()
         return chosen(output.plans.cpu().numpy(), best, self.network.config.plan_t_s), memory

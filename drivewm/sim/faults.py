@@ -9,16 +9,31 @@ import zlib
 from collections import deque
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drivewm.datatypes import Array, CameraRig, Scene
+from drivewm.datatypes import Array, CameraRig, Conditions, Scene
 
 DIRT_RGB = np.array([74.0, 66.0, 54.0], np.float32)
 _SPOTS = (8, 15)  # fewest and most on one glass
 _COVER = 0.96  # of the light that a spot takes
+
+
+def losing(scene: Scene, camera: str, from_s: float, until_s: float = np.inf) -> Scene:
+    """The scene with one camera delivering black from a time of the scene on, and until another one."""
+
+    def at(t_s: float) -> Conditions:
+        now = scene.conditions_at(t_s)
+        others = tuple(name for name in now.lost_cameras if name != camera)
+        return replace(now, lost_cameras=(*others, camera)) if from_s <= t_s + 1e-9 < until_s else now
+
+    start_s = float(scene.start.t_s)
+    times = {from_s, until_s, *(t_s for t_s, _ in scene.condition_changes)}
+    later = tuple((t_s, at(t_s)) for t_s in sorted(times) if start_s < t_s < np.inf)
+    return replace(scene, conditions=at(start_s), condition_changes=later)
 
 
 class CameraFaults:

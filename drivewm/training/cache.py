@@ -23,7 +23,7 @@ from drivewm.store import load_record, save_record
 from drivewm.training.shards import Shard, Tensors, metadata_of, write_shard
 from drivewm.training.sources import source_hash
 from drivewm.worldmodel.autoencoder import FrameCodec
-from drivewm.worldmodel.conditions import FrameConditions, frame_conditions
+from drivewm.worldmodel.conditions import clip_conditions, untold
 from drivewm.worldmodel.precision import inference_autocast
 
 Progress = Callable[[int, int, str], None]  # done, total, what
@@ -34,16 +34,10 @@ FRAMES, LATENTS = ".frames.safetensors", ".latents.safetensors"
 
 def clip_tensors(clip: Clip) -> Tensors:
     """Images, times and `FrameConditions` of a clip [T, ...], and which groups of conditions its source does not tell."""
-    rows = []
-    for t in range(len(clip.images)):
-        previous = clip.states[t - 1] if t else None
-        exposed = (clip.rig_at(t), clip.exposure_s[t])
-        rows.append(frame_conditions(clip.road, clip.states[t], previous, clip.conditions[t], *exposed))
-    stacked = FrameConditions.stack(rows)
+    stacked = clip_conditions(clip)
     out = {field.name: torch.from_numpy(np.ascontiguousarray(getattr(stacked, field.name))) for field in fields(stacked)}
     out["images"] = torch.from_numpy(np.ascontiguousarray(clip.images))
-    untold = {"layout": bool(clip.unknown), "boxes": "agents" in clip.unknown, "polylines": "map" in clip.unknown}
-    out |= {UNTOLD + group: torch.full((len(rows),), unknown) for group, unknown in untold.items()}
+    out |= {UNTOLD + group: torch.full((len(clip.images),), group in untold(clip)) for group in ("layout", "boxes", "polylines")}
     out["time_s"] = torch.from_numpy(np.asarray(clip.states.t_s - clip.states.t_s[0], np.float32))
     return out
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivewm.datatypes import AgentClass, CameraRig, Conditions, Light, Records, RoadMap, Weather, WorldState
+from drivewm.datatypes import AgentClass, CameraRig, Clip, Conditions, Light, Records, RoadMap, Weather, WorldState
+from drivewm.errors import InputError
 from drivewm.geometry import ego_from_world, relative_xy_yaw, resample_polyline
 from drivewm.sim.raster.layout import layout
 
@@ -26,6 +27,8 @@ GROUPS = ("layout", "boxes", "polylines", "motion", "weather", "light", "text")
 FREE_REGIME = frozenset({"layout", "boxes", "polylines"})
 MOTION_SIZE, BOX_SIZE, VIEW_M = 6, 9, 60.0
 PIECE_POINTS, PIECE_SPACING_M = 8, 4.0
+# Beyond these no road vehicle goes, and nothing that a network says of it can be believed.
+FASTEST_MPS, TIGHTEST_1PM, LONGEST_M = 150.0, 2.0, 100.0
 # Networks know the first nine classes. A class that came later is told as the one it looks and moves most like, so that weights
 # keep their shape and dream of the others as before.
 TOLD_CLASSES = 9
@@ -71,8 +74,9 @@ def frame_conditions(
     """Conditions of one frame (no leading axes). ``previous`` is the state one camera period earlier, None at a start.
 
     Cameras that do not expose together come with ``exposure_s`` [V], after the time of ``state``, and in ``rig`` where they were
-    then.
+    then. Raises InputError for a state that cannot be: numbers that are not finite, speeds or boxes beyond all vehicles.
     """
+    refuse_impossible(state, conditions)
     picture = layout(road, state, rig, exposure_s)
     pose = state.ego_xy_yaw_world
     step, dt_s = np.zeros(3), 1.0 / rig.rate_hz
@@ -96,6 +100,49 @@ def frame_conditions(
         intrinsics=rig.intrinsics.astype(np.float32),
         ego_from_camera=rig.ego_from_camera.astype(np.float32),
     )
+
+
+def refuse_impossible(state: WorldState, conditions: Conditions) -> None:
+    """Raises InputError naming what no road has seen in a state (no leading axes) or in its conditions."""
+    ego = {"speed": state.ego_speed_mps, "curvature": state.ego_curvature_1pm, "pose": state.ego_xy_yaw_world, "time": state.t_s}
+    for name, value in ego.items():
+        if not np.isfinite(value).all():
+            raise InputError(f"the {name} of the ego is not a finite number")
+    for name, value, most, unit in (
+        ("speed", state.ego_speed_mps, FASTEST_MPS, "m/s"),
+        ("curvature", state.ego_curvature_1pm, TIGHTEST_1PM, "1/m"),
+    ):
+        if abs(float(value)) > most:
+            raise InputError(f"the ego's {name} of {float(value):g} {unit} is beyond {most:g} {unit}")
+    agents = state.agents[state.agents.valid]
+    sound = np.isfinite(agents.xy_yaw_world).all(-1) & (np.abs(agents.speed_mps) <= FASTEST_MPS)
+    sound &= ((agents.size_lwh_m > 0) & (agents.size_lwh_m <= LONGEST_M)).all(-1)
+    if not sound.all():
+        row = int(np.argmin(sound))
+        size, speed = " x ".join(f"{side:g}" for side in agents.size_lwh_m[row]), float(agents.speed_mps[row])
+        hint = f"sides above 0 and up to {LONGEST_M:g} m, at most {FASTEST_MPS:g} m/s, a finite pose"
+        raise InputError(f"agent {agents.track_id[row]} of {size} m at {speed:g} m/s cannot be", hint=hint)
+    if conditions.weather not in WEATHERS or conditions.light not in LIGHTS:
+        known = ", ".join((*WEATHERS, *LIGHTS))
+        raise InputError(f"unknown weather {conditions.weather!r} or light {conditions.light!r}", hint=f"known: {known}")
+    if not np.isfinite(conditions.sun_azimuth_rad):
+        raise InputError("the azimuth of the sun is not a finite number")
+
+
+def clip_conditions(clip: Clip) -> FrameConditions:
+    """Conditions of all frames of a recorded clip [T, ...], every camera where it was when it exposed."""
+    rows = []
+    for t in range(len(clip.images)):
+        previous = clip.states[t - 1] if t else None
+        exposed = (clip.rig_at(t), clip.exposure_s[t])
+        rows.append(frame_conditions(clip.road, clip.states[t], previous, clip.conditions[t], *exposed))
+    return FrameConditions.stack(rows)
+
+
+def untold(clip: Clip) -> frozenset[str]:
+    """Groups of conditions of which a clip's source says nothing, so that they must be dropped."""
+    gone = {"layout": bool(clip.unknown), "boxes": "agents" in clip.unknown, "polylines": "map" in clip.unknown}
+    return frozenset(group for group, is_gone in gone.items() if is_gone)
 
 
 def nearest_boxes(state: WorldState, count: int = 16) -> Array:

@@ -12,7 +12,9 @@ import torch
 from diffusers import AutoencoderDC, DiffusionPipeline
 from numpy.typing import NDArray
 
+from drivewm.errors import InputError
 from drivewm.worldmodel.autoencoder import FrameCodec
+from drivewm.worldmodel.conditions import LIGHTS, TOLD_CLASSES, WEATHERS
 from drivewm.worldmodel.session import Session
 from drivewm.worldmodel.transformer import DriveTransformer
 
@@ -62,7 +64,11 @@ class DreamPipeline(DiffusionPipeline):
         num_inference_steps: int | None = None,
         drop: frozenset[str] = frozenset(),
     ) -> NDArray[np.uint8]:
-        """Frames uint8 [B, T, V, H, W, 3] from scratch for `FrameConditions` tensors [B, T, ...] plus ``time_s`` [B, T]."""
+        """Frames uint8 [B, T, V, H, W, 3] from scratch for `FrameConditions` tensors [B, T, ...] plus ``time_s`` [B, T].
+
+        ``text`` [B, S, E] may come with them. Raises InputError for conditions that no network has learned.
+        """
+        refuse_unlearned(conditions)
         session, codec = Session(self.transformer, num_inference_steps, drop), self.codec
         memory, frames = session.start(), []
         size = self.transformer.size
@@ -70,6 +76,21 @@ class DreamPipeline(DiffusionPipeline):
         cells = [side // size.downsampling for side in conditions["label"].shape[-2:]]
         for t in self.progress_bar(range(length)):
             noise = torch.randn((batch, 1, views, size.latent_channels, *cells), generator=generator, device=self.device)
-            latent, memory = session.dream(memory, {key: value[:, t : t + 1] for key, value in conditions.items()}, noise)
+            now = {key: value if key == "text" else value[:, t : t + 1] for key, value in conditions.items()}
+            latent, memory = session.dream(memory, now, noise)
             frames.append(codec.decode(latent)[:, 0].cpu().numpy())
         return np.stack(frames, 1)
+
+
+def refuse_unlearned(conditions: Mapping[str, torch.Tensor]) -> None:
+    """Raises InputError where conditions hold numbers that are not finite, or a weather, light or class that does not exist."""
+    for name, value in conditions.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise InputError(f"the condition {name!r} holds a number that is not finite")
+    for name, index, count in (
+        ("weather", conditions["weather"], len(WEATHERS)),
+        ("light", conditions["light"], len(LIGHTS)),
+        ("boxes", conditions["boxes"][..., -1], TOLD_CLASSES + 1),
+    ):
+        if bool(((index < 0) | (index >= count)).any()):
+            raise InputError(f"the condition {name!r} holds a kind that does not exist", hint=f"0 to {count - 1}")

@@ -12,6 +12,7 @@ import torch
 
 from drivewm.worldmodel.embedding import Embedded
 from drivewm.worldmodel.flow import SMALLEST_STEP, sample
+from drivewm.worldmodel.given import Given
 from drivewm.worldmodel.transformer import DriveTransformer, Past
 
 
@@ -41,8 +42,10 @@ class Session:
         return self._kept(memory, embedded, latent)
 
     @torch.no_grad()
-    def dream(self, memory: Memory, told: Mapping[str, torch.Tensor], noise: torch.Tensor) -> tuple[torch.Tensor, Memory]:
-        """The next frame's latents from ``noise`` [B, 1, V, C, h, w], and the memory that holds it."""
+    def dream(
+        self, memory: Memory, told: Mapping[str, torch.Tensor], noise: torch.Tensor, given: Given | None = None
+    ) -> tuple[torch.Tensor, Memory]:
+        """The next frame's latents from ``noise`` [B, 1, V, C, h, w], and the memory that holds it; ``given`` views are kept."""
         batch, device = noise.shape[0], noise.device
         embedded = self.network.embed(told, self._drop(batch, device))
         recalled = self.network.recall(memory.past, embedded)
@@ -52,7 +55,7 @@ class Session:
             predicted: torch.Tensor = self.network(x, taus, steps, embedded, recalled)
             return predicted
 
-        latent = sample(predict, noise, self.steps)
+        latent = sample(predict if given is None else given.held(predict), noise, self.steps)
         return latent, self._kept(memory, embedded, latent)
 
     def _kept(self, memory: Memory, told: Embedded, latent: torch.Tensor) -> Memory:

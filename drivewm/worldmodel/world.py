@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 
 from drivewm.datatypes import Action, CameraRig, Scene, WorldState
 from drivewm.errors import InputError
-from drivewm.sim.raster.world import RasterWorld
 from drivewm.sim.rigs import nuscenes_rig
-from drivewm.worldmodel.conditions import FREE_REGIME, GROUPS, FrameConditions, frame_conditions
+from drivewm.store import content_hash
+from drivewm.worldmodel.conditions import FREE_REGIME, GROUPS, FrameConditions
+from drivewm.worldmodel.given import Given
+from drivewm.worldmodel.openings import Opening, Reference, Scratch, conditions_of
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.precision import inference_autocast
 from drivewm.worldmodel.session import Memory, Session
+from drivewm.worldmodel.text import Prompt, fitting_prompt
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "worldmodel-tiny"
 
@@ -37,10 +40,11 @@ class DreamMemory:
 
 
 class DreamWorld:
-    """Dreams what the cameras see. The first frame is the reference world's (``context="reference"``) or dreamed ("scratch").
+    """Dreams what the cameras see, for any number of them.
 
+    ``context`` is how a dream begins: "reference" (one frame of the reference world), "scratch" (nothing), or an `Opening`.
     ``drop`` leaves conditions out; ``FREE_REGIME`` leaves only past, motion, weather and light. ``steps`` (K) are the denoising
-    steps of a frame; by default those of the model's size.
+    steps of a frame; by default those of the model's size. A camera that is lost delivers black.
     """
 
     def __init__(
@@ -50,22 +54,25 @@ class DreamWorld:
         *,
         steps: int | None = None,
         drop: frozenset[str] = frozenset(),
-        context: str = "reference",
+        context: str | Opening = "reference",
+        prompt: Prompt | None = None,
     ) -> None:
-        unknown = drop - set(GROUPS)
-        if unknown or context not in ("reference", "scratch"):
-            raise InputError(
-                f"unknown condition {sorted(unknown)} or context {context!r}", hint=f"conditions: {', '.join(GROUPS)}"
-            )
+        known: dict[str, Opening] = {"reference": Reference(), "scratch": Scratch()}
+        opening = known.get(context) if isinstance(context, str) else context
+        if unknown := drop - set(GROUPS):
+            raise InputError(f"unknown condition {', '.join(sorted(unknown))} to leave out", hint=", ".join(GROUPS))
+        if opening is None:
+            raise InputError(f"unknown context {context!r}", hint=", ".join(known))
         size = pipeline.transformer.size
         cell = size.downsampling * size.patch
         if any(side % cell for side in rig.size_px):
             raise InputError(
                 f"camera raster {rig.size_px} does not divide into cells of {cell} px", hint="choose another height and width"
             )
-        self.rig, self.context = rig, context
-        self.codec, self.session, self.device = pipeline.codec, Session(pipeline.transformer, steps, drop), pipeline.device
-        self.id = ":".join([pipeline.identity(), *self._deviations()])
+        self.rig, self.opening, self._prompt = rig, opening, fitting_prompt(prompt, size)
+        untold = drop if prompt or not size.text_width else drop | {"text"}
+        self.codec, self.session, self.device = pipeline.codec, Session(pipeline.transformer, steps, untold), pipeline.device
+        self.id = ":".join([pipeline.identity(), *self._deviations(drop, prompt)])
         self.latent_shape = (
             len(rig.names),
             size.latent_channels,
@@ -75,42 +82,82 @@ class DreamWorld:
 
     @classmethod
     def load(cls, name_or_path: str = "embedded", rig: CameraRig | None = None, **settings: Any) -> DreamWorld:
-        """Open weights saved by training. Raises InputError when they are missing or damaged."""
+        """Open weights saved by training; a ``rig`` is brought onto their raster. InputError when they are missing or damaged."""
         pipeline = open_pipeline(EMBEDDED if name_or_path == "embedded" else Path(name_or_path))
-        return cls(pipeline, rig or nuscenes_rig(*pipeline.transformer.size.size_px), **settings)
+        size_px = pipeline.transformer.size.size_px
+        return cls(pipeline, nuscenes_rig(*size_px) if rig is None else rig.resized(*size_px), **settings)
 
-    def _deviations(self) -> list[str]:
+    def _deviations(self, drop: frozenset[str], prompt: Prompt | None) -> list[str]:
         """What sets this world apart from another one of the same weights: a score in it is another score."""
         session, usual = self.session, self.session.network.size.dream_steps
-        free = ["free"] if session.drop >= FREE_REGIME else []
-        without = [f"without-{group}" for group in sorted(session.drop - (FREE_REGIME if free else frozenset()))]
+        free = ["free"] if drop >= FREE_REGIME else []
+        without = [f"without-{group}" for group in sorted(drop - (FREE_REGIME if free else frozenset()))]
         steps = [f"K{session.steps}"] if session.steps != usual else []
-        return free + without + steps + (["scratch"] if self.context == "scratch" else [])
+        rig = content_hash(self.rig)
+        cameras = [] if rig == content_hash(nuscenes_rig(*self.rig.size_px, self.rig.rate_hz)) else [f"rig@{rig[:8]}"]
+        told = [prompt.id] if prompt else []
+        return free + without + steps + cameras + told + ([self.opening.id] if self.opening.id else [])
 
     def start(self, scenes: Sequence[Scene], state: WorldState, seed: int) -> tuple[NDArray[np.uint8], DreamMemory]:
-        told = self._told(scenes, state, None)
-        memory = DreamMemory(tuple(scenes), self.session.start(), state, seed)
-        if self.context == "scratch":
-            return self._dream(memory, told, state)
-        reference, _ = RasterWorld(self.rig).start(scenes, state, seed)
-        with inference_autocast(self.device), torch.no_grad():
-            latent = self.codec.encode(torch.from_numpy(reference).to(self.device))[:, None].float()
-            kept = self.session.observe(memory.session, told, latent)
-            images = self.codec.decode(latent)[:, 0].cpu().numpy()
-        return images, DreamMemory(memory.scenes, kept, state, seed)
+        images, memory = self.open(scenes, state, seed)
+        return images[:, -1], memory
+
+    def open(self, scenes: Sequence[Scene], state: WorldState, seed: int) -> tuple[NDArray[np.uint8], DreamMemory]:
+        """Like `start`, with all frames [B, F, V, H, W, 3] that the dream was shown, as it has taken them in."""
+        shown = self.opening.shown(self.rig, scenes, state, seed)
+        memory, frames = DreamMemory(tuple(scenes), self.session.start(), state, seed), []
+        for frame in range(shown.images.shape[1]):
+            told = self._tensors(shown.told[:, frame], shown.time_s[:, frame])
+            images, memory = self._frame(memory, told, state, (shown.images[:, frame], shown.seen))
+            frames.append(images)
+        return np.stack(frames, 1), memory
 
     def step(self, memory: DreamMemory, state: WorldState, action: Action) -> tuple[NDArray[np.uint8], DreamMemory]:
         """The action is seen through the motion from the last state to this one, which is what it did."""
-        return self._dream(memory, self._told(memory.scenes, state, memory.state), state)
+        return self._frame(memory, self._told(memory.scenes, state, memory.state), state)
 
-    def _dream(
-        self, memory: DreamMemory, told: dict[str, torch.Tensor], state: WorldState
-    ) -> tuple[NDArray[np.uint8], DreamMemory]:
-        noise = torch.stack([self._noise(memory.seed, scene, memory.session.frame) for scene in memory.scenes])[:, None]
+    def step_told(self, memory: DreamMemory, told: FrameConditions, state: WorldState) -> tuple[NDArray[np.uint8], DreamMemory]:
+        """`step` with conditions [B] that someone has already, for example of a recording with its own times of exposure."""
+        return self._frame(memory, self._tensors(told, state.t_s), state)
+
+    def seen_again(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Frames [..., H, W, 3] through the autoencoder alone: the best that a dream of them can look."""
         with inference_autocast(self.device), torch.no_grad():
-            latent, kept = self.session.dream(memory.session, told, noise.to(self.device))
-            images = self.codec.decode(latent)[:, 0].cpu().numpy()
-        return images, DreamMemory(memory.scenes, kept, state, memory.seed)
+            latent = self.codec.encode(torch.from_numpy(np.ascontiguousarray(images)).to(self.device))
+            return np.asarray(self.codec.decode(latent).cpu().numpy())
+
+    def _frame(
+        self,
+        memory: DreamMemory,
+        told: dict[str, torch.Tensor],
+        state: WorldState,
+        shown: tuple[NDArray[np.uint8], NDArray[np.bool_]] | None = None,
+    ) -> tuple[NDArray[np.uint8], DreamMemory]:
+        """One frame of all dreams: taken from ``shown`` images [B, V, H, W, 3] where cameras [V] have seen, else dreamed."""
+        lost_BV = told["lost"][:, 0]
+        with inference_autocast(self.device), torch.no_grad():
+            given = self._given(lost_BV, shown)
+            if given is not None and bool(given.known_BV.all()):
+                latent, kept = given.latent, self.session.observe(memory.session, told, given.latent)
+            else:
+                noise = torch.stack([self._noise(memory.seed, scene, memory.session.frame) for scene in memory.scenes])[:, None]
+                latent, kept = self.session.dream(memory.session, told, noise.to(self.device), given)
+            images = self.codec.decode(latent)[:, 0]
+        images[lost_BV] = 0
+        return images.cpu().numpy(), DreamMemory(memory.scenes, kept, state, memory.seed)
+
+    def _given(self, lost_BV: torch.Tensor, shown: tuple[NDArray[np.uint8], NDArray[np.bool_]] | None) -> Given | None:
+        """Views that need no dreaming; None where all do."""
+        seen_BV = torch.zeros_like(lost_BV)
+        if shown is not None:
+            seen_BV |= torch.from_numpy(shown[1]).to(self.device)
+        known_BV = seen_BV | lost_BV
+        if not known_BV.any():
+            return None
+        images = np.zeros((*known_BV.shape, *self.rig.size_px, 3), np.uint8) if shown is None else shown[0]
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
+        pixels = torch.where(seen_BV[..., None, None, None], pixels, torch.zeros_like(pixels))
+        return Given(self.codec.encode(pixels)[:, None].float(), known_BV)
 
     def _noise(self, seed: int, scene: Scene, frame: int) -> torch.Tensor:
         """Each scene has its own noise, whatever else is in the batch."""
@@ -118,22 +165,16 @@ class DreamWorld:
         return torch.from_numpy(rng.standard_normal(self.latent_shape, np.float32))
 
     def _told(self, scenes: Sequence[Scene], state: WorldState, previous: WorldState | None) -> dict[str, torch.Tensor]:
-        rows = [
-            frame_conditions(
-                scene.road,
-                state[i],
-                None if previous is None else previous[i],
-                scene.conditions_at(float(state.t_s[i])),
-                self.rig,
-            )
-            for i, scene in enumerate(scenes)
-        ]
-        stacked = FrameConditions.stack(rows)
-        told = {
-            f.name: torch.from_numpy(np.ascontiguousarray(getattr(stacked, f.name)))[:, None].to(self.device)
-            for f in fields(stacked)
+        return self._tensors(conditions_of(scenes, state, previous, self.rig), state.t_s)
+
+    def _tensors(self, told: FrameConditions, time_s: NDArray[Any]) -> dict[str, torch.Tensor]:
+        """Conditions [B] and times [B] as the network takes them: tensors [B, 1, ...]."""
+        out = {
+            f.name: torch.from_numpy(np.ascontiguousarray(getattr(told, f.name)))[:, None].to(self.device) for f in fields(told)
         }
-        return told | {"time_s": torch.from_numpy(np.asarray(state.t_s, np.float32))[:, None].to(self.device)}
+        if self._prompt is not None:
+            out["text"] = self._prompt.to(self.device).expand(len(time_s), -1, -1)
+        return out | {"time_s": torch.from_numpy(np.asarray(time_s, np.float64))[:, None].to(self.device)}
 
 
 def open_pipeline(folder: Path) -> DreamPipeline:

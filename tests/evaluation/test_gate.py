@@ -23,6 +23,8 @@ FOLLOWING = straight_scene(8.0, lead=(12.0, 8.0), horizon_s=6.0)
 class PerfectEyes:
     """Reads exactly what was painted: every film it is shown must have been painted with `paint`."""
 
+    views = len(RIG.names)
+
     def __init__(self) -> None:
         self.labels: dict[bytes, NDArray[Any]] = {}
         self.steps: dict[bytes, tuple[float, NDArray[Any]]] = {}

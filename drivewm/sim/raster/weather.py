@@ -39,7 +39,7 @@ def particles(images: Array, conditions: Conditions, light: Illumination, t_s: f
     """Streaks of rain or flakes of snow on float32 images [V, H, W, 3]; the same for the same seed and time."""
     if conditions.weather not in (Weather.RAIN, Weather.SNOW):
         return
-    rng = np.random.default_rng(np.random.SeedSequence([seed, round(t_s * 1000)]))
+    rng = np.random.default_rng(np.random.SeedSequence([seed, round(t_s * 1000) % 2**32]))
     views, height, width = images.shape[:3]
     snow = conditions.weather == Weather.SNOW
     count = _FLAKES if snow else _DROPS
