@@ -36,7 +36,7 @@ def rollout(
     Raises InputError when the scenes' time step does not divide the camera period.
     """
     engine = Engine(scenes)
-    plan_every = _steps_per_frame(world.rig.rate_hz, engine.dt_s)
+    plan_every = steps_per_frame(world.rig.rate_hz, engine.dt_s)
     horizon = np.array([scene.steps for scene in scenes])
     log = _Log(end=horizon.copy(), ended=["horizon"] * len(scenes))
     state = engine.start()
@@ -70,7 +70,7 @@ def rollout(
     return [log.record(b, scene, plan_every, origin) for b, scene in enumerate(scenes)]
 
 
-def _steps_per_frame(rate_hz: float, dt_s: float) -> int:
+def steps_per_frame(rate_hz: float, dt_s: float) -> int:
     steps = round(1.0 / (rate_hz * dt_s))
     if steps < 1 or abs(steps * rate_hz * dt_s - 1.0) > 1e-6:
         raise InputError(f"cameras at {rate_hz:g} Hz need a whole number of steps of {dt_s:g} s between frames")
