@@ -84,7 +84,12 @@ class Hall:
 
 def make_app(hall: Hall) -> FastAPI:
     """GET / is the page, WebSocket /drive the wheel; nothing else is served, and no file by its name."""
-    app = FastAPI(title="drivewm drive", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
 
     @app.get("/")
     def page(request: Request) -> Response:

@@ -39,7 +39,6 @@ class Seat:
 
     async def sit(self) -> None:
         """Until the person leaves. What went wrong while computing is raised."""
-        await self._send(greeting(self.drive))
         tasks = [asyncio.create_task(part()) for part in (self._listen, self._go)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -76,6 +75,7 @@ class Seat:
         await self.socket.close(1008, "too many messages that nobody can read")
 
     async def _go(self) -> None:
+        await self._send(greeting(self.drive))
         period_s, due_s = 1.0 / self.drive.rig.rate_hz, time.monotonic()
         while True:
             loop, number = asyncio.get_running_loop(), self.number
