@@ -36,6 +36,7 @@ def drive(
     from drivewm.cli.scenario import scenario_files
     from drivewm.errors import InputError, did_you_mean
     from drivewm.scenarios.opening import draw, open_scenario
+    from drivewm.service.drive import Drive
     from drivewm.service.recording import Stored
     from drivewm.service.ride import FREE, LAYOUT, open_ride
     from drivewm.service.serving import serve, take_place
@@ -49,6 +50,7 @@ def drive(
         raise InputError(f"holds {len(files)} scenarios, and one can be driven", file=scenario)
     place = take_place(host, port)
     ride = open_ride(draw(open_scenario(files[0]), index, seed), world, regime, steps, seed)
+    Drive(ride).advance(frozenset())  # what does not fit is told now, and networks are warm when the first person comes
 
     def told(stored: Stored | str) -> None:
         if isinstance(stored, str):

@@ -35,13 +35,21 @@ class Access:
         """Why a connection is refused; None when it is welcome."""
         host = connection.headers.get("host", "")
         if self.token is None:
-            if urlsplit(f"//{host}").hostname not in LOOPBACK_NAMES:
+            if _name(f"//{host}") not in LOOPBACK_NAMES:
                 return "This machine is asked for by a name that is not its own."
         elif not secrets.compare_digest(connection.query_params.get("token", "").encode(), self.token.encode()):
             return "The address lacks the right token; take it as `drivewm drive` printed it."
         origin = connection.headers.get("origin")
-        if isinstance(connection, WebSocket) and origin is not None and urlsplit(origin).netloc != host:
+        if isinstance(connection, WebSocket) and origin not in (None, f"http://{host}", f"https://{host}"):
             return "Another page may not drive here."
+        return None
+
+
+def _name(url: str) -> str | None:
+    """The host that an address names; None where it is no address."""
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
         return None
 
 

@@ -34,7 +34,8 @@ class Place:
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.socket.getsockname()[1]}/" + (f"?token={self.token}" if self.token else "")
 
 
@@ -86,6 +87,8 @@ def serve(ride: Ride, place: Place, record: Path | None = None, told: Callable[[
         server_header=False,
         ws="websockets-sansio",
         ws_max_size=2 * LONGEST_MESSAGE,
+        ws_per_message_deflate=False,  # pictures are compressed already
+        limit_concurrency=64,
         timeout_graceful_shutdown=LEAVE_S,
     )
     uvicorn.Server(settings).run(sockets=[place.socket])
