@@ -33,7 +33,7 @@ class Seat:
     number: int = 0
     paused: bool = False
     heard_s: float = field(default_factory=time.monotonic)
-    deeds: deque[str] = field(default_factory=deque)
+    deeds: list[str] = field(default_factory=list)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     sent_s: deque[float] = field(default_factory=lambda: deque(maxlen=11))
 
@@ -78,9 +78,9 @@ class Seat:
         await self._send(greeting(self.drive))
         period_s, due_s = 1.0 / self.drive.rig.rate_hz, time.monotonic()
         while True:
-            loop, number = asyncio.get_running_loop(), self.number
+            loop, number, deeds, self.deeds = asyncio.get_running_loop(), self.number, self.deeds, []
             rate_hz = (len(self.sent_s) - 1) / (self.sent_s[-1] - self.sent_s[0]) if len(self.sent_s) > 1 else 0.0
-            complaints = await loop.run_in_executor(self.work, self._obey)
+            complaints = await loop.run_in_executor(self.work, self._obey, self.keys, deeds)
             extra = {"number": number, "paused": self.paused, "frames_per_s": round(rate_hz, 2)}
             await self.socket.send_bytes(await loop.run_in_executor(self.work, frame_message, self.drive, extra))
             for complaint in complaints:
@@ -100,20 +100,18 @@ class Seat:
             self.woken.clear()
             await self.woken.wait()
 
-    def _obey(self) -> list[str]:
-        """Do what was asked, then drive one frame on; returns what could not be done."""
-        complaints, still = [], False
-        while self.deeds:
-            deed = self.deeds.popleft()
-            still |= deed in ("restart", "back")
+    def _obey(self, keys: frozenset[str], deeds: list[str]) -> list[str]:
+        """Do what was asked, then drive one frame on, but show first where one restarts; returns what could not be done."""
+        complaints = []
+        for deed in deeds:
             try:
                 self._do(deed)
             except InputError as error:
                 complaints.append(str(error))
         if time.monotonic() - self.heard_s > IDLE_S:
             self.paused = True
-        if not (self.paused or still):
-            self.drive.advance(self.keys)
+        if not self.paused and not {"restart", "back"} & set(deeds):
+            self.drive.advance(keys)
         return complaints
 
     def _do(self, deed: str) -> None:
