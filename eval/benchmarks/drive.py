@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ from drivewm.store import provenance, write_text
 PROGRAM = [sys.executable, "-c", "from drivewm.cli import main; main()", "drive"]
 SCENARIOS = ("calm.green_light", "calm.oncoming_stays", "calm.parked_row", "calm.walker_along", "calm.waiting_pedestrian")
 HOLDS = {"left": frozenset({"left"}), "straight": frozenset[str](), "right": frozenset({"right"})}
-HOLD_S, WARM_UP_S = 3.0, 4.0
+LEAD_IN_S, HOLD_S, WARM_UP_S = 1.0, 3.0, 4.0
 
 
 @contextmanager
@@ -104,13 +104,14 @@ class Turning:
     images: Array
 
 
-def turning(drive: Drive, keys: frozenset[str], readers: Readers) -> Turning:
-    """One hold of `HOLD_S` from the start of the scene."""
+def turning(drive: Drive, regime: str | None, keys: frozenset[str], readers: Readers) -> Turning:
+    """One hold of `HOLD_S`, after a lead-in straight ahead; the free regime begins with the hold, so that it has a past."""
+    for _ in range(round(LEAD_IN_S * drive.rig.rate_hz)):
+        drive.advance(frozenset())
+    if regime == FREE:
+        drive.change_regime()
     moments = [drive.moment]
-    for _ in range(round(HOLD_S * drive.rig.rate_hz)):
-        moment = drive.advance(keys)
-        if moment.ended:
-            break
+    while len(moments) <= HOLD_S * drive.rig.rate_hz and not (moment := drive.advance(keys)).ended:
         moments.append(moment)
     images = np.stack([moment.images for moment in moments])
     yaw = np.unwrap([float(moment.now.ego_xy_yaw_world[2]) for moment in moments])
@@ -168,23 +169,22 @@ def main() -> None:
     examples: dict[str, dict[str, Turning]] = {}
     for name, world, regime in (("reference", "raster", None), ("layout-driven", args.world, LAYOUT), ("free", args.world, FREE)):
         held: dict[str, list[Turning]] = {hold: [] for hold in HOLDS}
+        ride = open_ride(scenes(1)[0], world)
         for scene in scenes(args.draws):
-            ride = open_ride(scene, world, regime)
             for hold, keys in HOLDS.items():
-                held[hold].append(turning(Drive(ride), keys, readers))
+                held[hold].append(turning(Drive(replace(ride, scene=scene)), regime, keys, readers))
         row_text, slope = turn_row(name, held, reference)
         turns, reference = [*turns, row_text], reference or slope
         examples[name] = {hold: row[2 * args.draws] for hold, row in held.items()}
         print(turns[-1], flush=True)
-        rig = next(iter(ride.worlds.values())).rig
-        identity = ride.worlds[ride.regime].id.removesuffix(":free")
-    write_png(args.out / "worldmodel_drive.png", sheet(examples, rig.names.index("CAM_FRONT")))
+    shown = ride.worlds[ride.regime]
+    write_png(args.out / "worldmodel_drive.png", sheet(examples, shown.rig.names.index("CAM_FRONT")))
     origin = provenance(0)
     text = REPORT.format(
         machine=f"{origin.device}, {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch",
         commit=origin.commit,
         load=f"{os.getloadavg()[0]:.1f}",
-        world=identity,
+        world=shown.id,
         speeds="\n".join(speeds),
         turns="\n".join(turns),
         drives=len(SCENARIOS) * args.draws,
@@ -210,7 +210,8 @@ frame that obeys it; on average half a camera period of it is waiting for the ne
 
 ## The road turns the way the wheel turns
 
-The wheel is held left, not at all, or right for 3 s from the start of {drives} scenes ({scenarios}).
+After a second straight ahead the wheel is held left, not at all, or right for 3 s, in {drives} scenes ({scenarios}).
+The free regime begins with the hold, so that it has a past to go on from.
 The car turns as the state engine says; the motion reader, which learned from reference frames only, says how the pictures turn.
 Means over all frames, degrees per second, made / read. The right way: share of left and right holds whose read turn after the
 first second has the sign of the wheel. Slope: read against made over all frames. The reference row is what the reader makes of
