@@ -53,7 +53,7 @@ class Underway:
     def __init__(self, scenes: Sequence[Scene], policy: Policy, world: World, *, seed: int) -> None:
         self.scenes, self.policy, self.world, self.seed = tuple(scenes), policy, world, seed
         self.engine = Engine(scenes)
-        self.plan_every = _steps_per_frame(world.rig.rate_hz, self.engine.dt_s)
+        self.plan_every = steps_per_frame(world.rig.rate_hz, self.engine.dt_s)
         self.state, self.frame = self.engine.start(), 0
         self.drivers: tuple[str, ...] = (policy.spec.id,)
         horizon = np.array([scene.steps for scene in scenes])
@@ -124,7 +124,7 @@ class Underway:
         return [self._log.record(b, scene, self.plan_every, origin) for b, scene in enumerate(self.scenes)]
 
 
-def _steps_per_frame(rate_hz: float, dt_s: float) -> int:
+def steps_per_frame(rate_hz: float, dt_s: float) -> int:
     steps = round(1.0 / (rate_hz * dt_s))
     if steps < 1 or abs(steps * rate_hz * dt_s - 1.0) > 1e-6:
         raise InputError(f"cameras at {rate_hz:g} Hz need a whole number of steps of {dt_s:g} s between frames")
