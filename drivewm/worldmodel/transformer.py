@@ -28,7 +28,8 @@ CELL_DEPTH = 4  # convolutions of the head
 class Past:
     """What the network kept of the frames already shown, at most ``window`` of them; the first one stays (sink).
 
-    Keys are kept unturned with their times, so that the sink's age can be held at what training has seen.
+    Keys are kept unturned with their times: when a frame leaves, the sink takes its place in time, so that nothing is ever older
+    than training has seen, and the others keep their true times at whatever frame rate.
     """
 
     window: int
@@ -49,7 +50,8 @@ class Past:
 
         keys = tuple(joined(*pair) for pair in zip(self.keys, new_keys, strict=True))
         values = tuple(joined(*pair) for pair in zip(self.values, new_values, strict=True))
-        return Past(self.window, keys, values, joined(self.time_s_BS, told.time_s_BT), latent)
+        kept_s = self.time_s_BS[:, 1:] if full else self.time_s_BS
+        return Past(self.window, keys, values, torch.cat([kept_s, told.time_s_BT], 1), latent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ class Block(nn.Module):
 
     def _look_back(self, h: torch.Tensor, time_s: torch.Tensor, recalled: Recalled | None, index: int) -> torch.Tensor:
         q, k, v = self.time.project(h)
-        turned_q, turned_k = self.time.turned(q, time_s), self.time.turned(k, time_s)
+        since_s = time_s - time_s[:, :1]  # only differences count, and small numbers keep float32 exact hours into a session
+        turned_q, turned_k = self.time.turned(q, since_s), self.time.turned(k, since_s)
         if recalled is None:
             return self.time.attend(turned_q, turned_k, v, causal=True)
         recalled.new[index] = (k, v)
@@ -170,14 +173,11 @@ class DriveTransformer(ModelMixin, ConfigMixin):
         return embedded
 
     def recall(self, past: Past, told: Embedded) -> Recalled:
-        """``past`` as the frame described by ``told`` sees it: nothing is older than the window."""
+        """``past`` as the frame described by ``told`` sees it."""
         if past.time_s_BS is None:
             return Recalled((), (), None, {})
-        now = told.time_s_BT
-        oldest = now - past.window * (now - past.time_s_BS[:, -1:])
-        times = torch.maximum(past.time_s_BS, oldest)
-        blocks = cast(list[Block], self.blocks)
-        keys = tuple(block.time.turned(key, times) for block, key in zip(blocks, past.keys, strict=True))
+        since_s, blocks = past.time_s_BS - told.time_s_BT, cast(list[Block], self.blocks)
+        keys = tuple(block.time.turned(key, since_s) for block, key in zip(blocks, past.keys, strict=True))
         return Recalled(keys, past.values, past.latent, {})
 
     def forward(
@@ -188,6 +188,8 @@ class DriveTransformer(ModelMixin, ConfigMixin):
         With ``recalled`` (from `recall`) T is 1 and the frame looks at the past; its own keys and values are taken down there.
         """
         batch, frames, views, _, rows, columns = noisy.shape
+        if recalled is not None and frames != 1:
+            raise ValueError(f"{frames} frames on a recalled past would see each other's future; show them one by one")
         p = self.size.patch
         before, tau_before_BT = self._frame_before(noisy, tau_BT, recalled)
         known, unknown = best_linear_guess(tau_BT)

@@ -133,7 +133,7 @@ class DreamWorld:
             f.name: torch.from_numpy(np.ascontiguousarray(getattr(stacked, f.name)))[:, None].to(self.device)
             for f in fields(stacked)
         }
-        return told | {"time_s": torch.from_numpy(np.asarray(state.t_s, np.float32))[:, None].to(self.device)}
+        return told | {"time_s": torch.from_numpy(np.asarray(state.t_s, np.float64))[:, None].to(self.device)}
 
 
 def open_pipeline(folder: Path) -> DreamPipeline:

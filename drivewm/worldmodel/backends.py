@@ -1,0 +1,110 @@
+"""Which kernels attention runs on: diffusers' back ends by name, each tried on this device before it is trusted.
+
+diffusers' own switches (DIFFUSERS_ATTN_BACKEND, `attention_backend`, `set_attention_backend`) are global to the process and
+looked at by nobody before a kernel fails or, worse, ignores what it does not know. Here every network carries its own back end,
+and what one is asked for goes through `attend` alone. The traps behind each line are listed in DECISIONS 37.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import torch
+from diffusers.models.attention_dispatch import (
+    _HUB_KERNELS_REGISTRY,
+    AttentionBackendName,
+    _AttentionBackendRegistry,
+    _check_attention_backend_requirements,
+    dispatch_attention_fn,
+)
+from torch import nn
+
+from drivewm.config import ATTENTION_VARIABLE
+from drivewm.errors import InputError, did_you_mean
+from drivewm.worldmodel.precision import multiplies_bf16
+
+Backend = AttentionBackendName
+NATIVE = AttentionBackendName.NATIVE
+MOST_ROWS = 65_535  # CUDA's largest grid in y and z: flash, xformers and torch's efficient kernel lay the batch there
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 5e-3}
+#: what the network asks for: name -> (queries, keys, causal)
+USES = {
+    "causal over a clip": (8, 8, True),
+    "one query on its past": (1, 7, False),
+    "tokens on cameras and conditions": (148, 182, False),
+}
+
+
+def attend(
+    q_NQHd: torch.Tensor, k_NSHd: torch.Tensor, v_NSHd: torch.Tensor, backend: Backend = NATIVE, causal: bool = False
+) -> torch.Tensor:
+    """Mixed values [N, Q, H, d]; heads stand after positions, and ``causal`` needs as many queries as keys."""
+    if causal and q_NQHd.shape[1] != k_NSHd.shape[1]:
+        raise ValueError("causal attention with fewer queries than keys: back ends disagree on which keys are the past")
+    q, k, v = q_NQHd.to(v_NSHd.dtype), k_NSHd.to(v_NSHd.dtype), v_NSHd  # autocast on GPUs leaves the normed ones in float32
+    parts = [
+        dispatch_attention_fn(*(x[first : first + MOST_ROWS] for x in (q, k, v)), is_causal=causal, backend=backend)
+        for first in range(0, len(q), MOST_ROWS)
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def backend_names() -> list[str]:
+    """Names that diffusers knows, usable here or not."""
+    return [Backend(name).value for name in _AttentionBackendRegistry.list_backends()]
+
+
+def fault_of(name: str, device: torch.device, dtype: torch.dtype = torch.float32, head_width: int = 64) -> str | None:
+    """Why a back end cannot be used on ``device``, found by running it on what the network asks for; None when it can."""
+    backend = Backend(name)
+    if backend in _HUB_KERNELS_REGISTRY:
+        return "it fetches its code from the network"
+    generator = torch.Generator().manual_seed(0)
+    try:
+        _check_attention_backend_requirements(backend)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            for use, (queries, keys, causal) in USES.items():
+                q, k, v = (
+                    torch.randn(4, length, 2, head_width, generator=generator).to(device, dtype)
+                    for length in (queries, keys, keys)
+                )
+                exact = attend(q.float(), k.float(), v.float(), Backend._NATIVE_MATH, causal)
+                error = float((attend(q, k, v, backend, causal).float() - exact).abs().max())
+                if not error <= TOLERANCE[dtype]:
+                    return f"it is wrong by {error:.1g} on attention {use}"
+    except Exception as error:  # kernels and their wrappers raise every kind of error
+        return " ".join(str(error).split())[:160] or type(error).__name__
+    return None
+
+
+def usable_backends(device: torch.device, dtype: torch.dtype = torch.float32) -> dict[str, str | None]:
+    """Every back end with what is wrong with it here, or None."""
+    return {name: fault_of(name, device, dtype) for name in backend_names()}
+
+
+def backend_named(name: str | None, device: torch.device, head_width: int = 64) -> Backend:
+    """The back end of that name; by default the environment's ($DRIVEWM_ATTENTION), else native.
+
+    Raises InputError for a name that diffusers does not know, and for one that does not work here at the precision used.
+    """
+    name = name or os.environ.get(ATTENTION_VARIABLE) or NATIVE.value
+    known = backend_names()
+    if name not in known:
+        raise InputError(f"unknown attention back end {name!r}", hint=did_you_mean(name, known) or "`drivewm doctor` lists them")
+    if name == NATIVE.value:
+        return NATIVE
+    fault = fault_of(name, device, torch.bfloat16 if multiplies_bf16(device) else torch.float32, head_width)
+    if fault:
+        raise InputError(
+            f"attention back end {name!r} cannot be used here: {fault}", hint="`drivewm doctor` lists those that can"
+        )
+    return Backend(name)
+
+
+def set_backend(network: nn.Module, backend: Backend) -> None:
+    """Let every attention of ``network`` run on ``backend``; other networks keep theirs."""
+    for module in network.modules():
+        if hasattr(module, "backend"):
+            module.backend = backend
