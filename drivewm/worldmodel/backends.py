@@ -30,7 +30,7 @@ MOST_ROWS = 65_535  # CUDA's largest grid in y and z: flash, xformers and torch'
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 5e-3}
 #: what the network asks for: name -> (queries, keys, causal)
 USES = {
-    "causal over a clip": (8, 8, True),
+    "causal attention over a clip": (8, 8, True),
     "one query on its past": (1, 7, False),
     "tokens on cameras and conditions": (148, 182, False),
 }
@@ -73,7 +73,7 @@ def fault_of(name: str, device: torch.device, dtype: torch.dtype = torch.float32
                 exact = attend(q.float(), k.float(), v.float(), Backend._NATIVE_MATH, causal)
                 error = float((attend(q, k, v, backend, causal).float() - exact).abs().max())
                 if not error <= TOLERANCE[dtype]:
-                    return f"it is wrong by {error:.1g} on attention {use}"
+                    return f"it is wrong by {error:.1g} on {use}"
     except Exception as error:  # kernels and their wrappers raise every kind of error
         return " ".join(str(error).split())[:160] or type(error).__name__
     return None
@@ -101,6 +101,12 @@ def backend_named(name: str | None, device: torch.device, head_width: int = 64) 
             f"attention back end {name!r} cannot be used here: {fault}", hint="`drivewm doctor` lists those that can"
         )
     return Backend(name)
+
+
+def use_for_all(name: str) -> None:
+    """Make ``name`` the default of this process and of those it starts. Raises InputError as `backend_named` does."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    os.environ[ATTENTION_VARIABLE] = backend_named(name, device).value
 
 
 def set_backend(network: nn.Module, backend: Backend) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from drivewm.worldmodel.embedding import Embedded
 from drivewm.worldmodel.flow import SMALLEST_STEP, sample
+from drivewm.worldmodel.guidance import RegionGuidance, guidance_of
 from drivewm.worldmodel.transformer import DriveTransformer, Past
 
 
@@ -24,11 +25,18 @@ class Memory:
 
 
 class Session:
-    """A world-model network with fixed sampling settings."""
+    """A world-model network with fixed sampling settings; ``guidance`` is a scale (1 is none) or a `RegionGuidance`."""
 
-    def __init__(self, network: DriveTransformer, steps: int | None = None, drop: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        network: DriveTransformer,
+        steps: int | None = None,
+        drop: frozenset[str] = frozenset(),
+        guidance: float | RegionGuidance | None = None,
+    ) -> None:
         self.network, self.drop = network.eval(), drop
         self.steps = steps or network.size.dream_steps
+        self.guidance = guidance_of(guidance, drop)
 
     def start(self) -> Memory:
         """An empty past."""
@@ -44,7 +52,12 @@ class Session:
     def dream(self, memory: Memory, told: Mapping[str, torch.Tensor], noise: torch.Tensor) -> tuple[torch.Tensor, Memory]:
         """The next frame's latents from ``noise`` [B, 1, V, C, h, w], and the memory that holds it."""
         batch, device = noise.shape[0], noise.device
-        embedded = self.network.embed(told, self._drop(batch, device))
+        drop = self._drop(batch, device)
+        embedded = self.network.embed(told, drop)
+        if self.guidance is not None and self.guidance.guidance_scale != 1.0:
+            guided = self.guidance.predictor(self.network, memory.past, told, drop, self.steps)
+            latent = sample(guided, noise, self.steps)
+            return latent, self._kept(memory, embedded, latent)
         recalled = self.network.recall(memory.past, embedded)
 
         def predict(x: torch.Tensor, tau: float, step: float) -> torch.Tensor:

@@ -53,6 +53,13 @@ class Past:
         kept_s = self.time_s_BS[:, 1:] if full else self.time_s_BS
         return Past(self.window, keys, values, torch.cat([kept_s, told.time_s_BT], 1), latent)
 
+    def twice(self) -> Past:
+        """The same B pasts again as rows B to 2 B."""
+        if self.time_s_BS is None or self.latent is None:
+            return self
+        keys, values = (tuple(torch.cat([x, x]) for x in kept) for kept in (self.keys, self.values))
+        return Past(self.window, keys, values, torch.cat([self.time_s_BS] * 2), torch.cat([self.latent] * 2))
+
 
 @dataclass(frozen=True, slots=True)
 class Recalled:

@@ -18,7 +18,10 @@ from drivewm.datatypes import Action, CameraRig, Scene, WorldState
 from drivewm.errors import InputError
 from drivewm.sim.raster.world import RasterWorld
 from drivewm.sim.rigs import nuscenes_rig
+from drivewm.worldmodel.backends import backend_named, set_backend
 from drivewm.worldmodel.conditions import FREE_REGIME, GROUPS, FrameConditions, frame_conditions
+from drivewm.worldmodel.guidance import RegionGuidance
+from drivewm.worldmodel.kernels import twin_on
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.precision import inference_autocast
 from drivewm.worldmodel.session import Memory, Session
@@ -40,7 +43,8 @@ class DreamWorld:
     """Dreams what the cameras see. The first frame is the reference world's (``context="reference"``) or dreamed ("scratch").
 
     ``drop`` leaves conditions out; ``FREE_REGIME`` leaves only past, motion, weather and light. ``steps`` (K) are the denoising
-    steps of a frame; by default those of the model's size.
+    steps of a frame; by default those of the model's size. ``guidance`` above 1 insists on what is told, by default in the cells
+    that agents cover (see `drivewm.worldmodel.guidance`).
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class DreamWorld:
         steps: int | None = None,
         drop: frozenset[str] = frozenset(),
         context: str = "reference",
+        guidance: float | RegionGuidance | None = None,
     ) -> None:
         unknown = drop - set(GROUPS)
         if unknown or context not in ("reference", "scratch"):
@@ -64,7 +69,11 @@ class DreamWorld:
                 f"camera raster {rig.size_px} does not divide into cells of {cell} px", hint="choose another height and width"
             )
         self.rig, self.context = rig, context
-        self.codec, self.session, self.device = pipeline.codec, Session(pipeline.transformer, steps, drop), pipeline.device
+        self.codec, self.session, self.device = (
+            pipeline.codec,
+            Session(pipeline.transformer, steps, drop, guidance),
+            pipeline.device,
+        )
         self.id = ":".join([pipeline.identity(), *self._deviations()])
         self.latent_shape = (
             len(rig.names),
@@ -74,9 +83,21 @@ class DreamWorld:
         )
 
     @classmethod
-    def load(cls, name_or_path: str = "embedded", rig: CameraRig | None = None, **settings: Any) -> DreamWorld:
-        """Open weights saved by training. Raises InputError when they are missing or damaged."""
+    def load(
+        cls,
+        name_or_path: str = "embedded",
+        rig: CameraRig | None = None,
+        attention: str | None = None,
+        compile: bool = False,
+        **settings: Any,
+    ) -> DreamWorld:
+        """Open weights saved by training, on the ``attention`` kernels of that name, with ``compile`` as fused kernels.
+
+        Raises InputError when they are missing or damaged, or the kernels do not work here.
+        """
         pipeline = open_pipeline(EMBEDDED if name_or_path == "embedded" else Path(name_or_path))
+        if attention or compile:
+            pipeline = pipeline.with_transformer(twin_on(pipeline.transformer, attention, compile))
         return cls(pipeline, rig or nuscenes_rig(*pipeline.transformer.size.size_px), **settings)
 
     def _deviations(self) -> list[str]:
@@ -85,7 +106,8 @@ class DreamWorld:
         free = ["free"] if session.drop >= FREE_REGIME else []
         without = [f"without-{group}" for group in sorted(session.drop - (FREE_REGIME if free else frozenset()))]
         steps = [f"K{session.steps}"] if session.steps != usual else []
-        return free + without + steps + (["scratch"] if self.context == "scratch" else [])
+        guided = session.guidance.deviations() if session.guidance else []
+        return free + without + steps + guided + (["scratch"] if self.context == "scratch" else [])
 
     def start(self, scenes: Sequence[Scene], state: WorldState, seed: int) -> tuple[NDArray[np.uint8], DreamMemory]:
         told = self._told(scenes, state, None)
@@ -151,4 +173,6 @@ def _open(folder: str) -> DreamPipeline:
         pipeline: DreamPipeline = DreamPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     except Exception as error:  # diffusers, safetensors and json raise many kinds for damaged folders
         raise InputError(f"unreadable world model: {str(error).splitlines()[0]}", file=folder) from None
-    return pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+    pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+    set_backend(pipeline.transformer, backend_named(None, pipeline.device))
+    return pipeline
