@@ -22,16 +22,19 @@ from drivewm.worldmodel.transformer import DriveTransformer
 
 @dataclass(frozen=True, slots=True)
 class DropShares:
-    """How often each condition is left out of a training clip. The layout raster makes the others redundant, so it goes often."""
+    """How often each condition is left out. The layout raster makes the others redundant, so it goes often."""
 
-    layout: float = 0.25
+    layout: float = 0.15
     boxes: float = 0.3
     polylines: float = 0.3
     motion: float = 0.1
     weather: float = 0.1
     light: float = 0.1
     text: float = 0.5
-    free: float = 0.2  # of the clips lose layout, boxes and polylines together: only past, motion and sky remain
+    free: float = 0.35  # lose layout, boxes and polylines together: only past, motion and sky remain
+
+
+CLIPS, SINGLE_FRAMES = DropShares(), DropShares(layout=0.25, free=0.05)  # without a past and a layout there is little to learn
 
 
 def draw_drops(shares: DropShares, told: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -67,7 +70,7 @@ def train_worldmodel(
     clips = FrameCache(cache, options.seed)
     clips.check_latents(codec)
     keys = tuple(key for key in clips.keys if key != "images")
-    flow, shares = FlowOptions(), DropShares()
+    flow = FlowOptions()
 
     def batch_at(step: int) -> Tensors:
         """Clips and single frames in turn: as many frames, but of many more places, skies and lights."""
@@ -76,7 +79,7 @@ def train_worldmodel(
 
     def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
         clean = batch["latent"].float()
-        drop = draw_drops(shares, batch, generator)
+        drop = draw_drops(CLIPS if clean.shape[1] > 1 else SINGLE_FRAMES, batch, generator)
         weight = torch.nn.functional.avg_pool2d(pixel_weight(batch["label"].flatten(0, 2))[:, None], size.downsampling)
         weight = weight.view(*clean.shape[:3], 1, *clean.shape[-2:])
         weight = weight / weight.mean()
