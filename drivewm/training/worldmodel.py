@@ -14,7 +14,7 @@ from drivewm.training.cache import UNTOLD, FrameCache
 from drivewm.training.loop import FitOptions, OnLog, fit
 from drivewm.training.shards import Tensors
 from drivewm.worldmodel.autoencoder import FrameCodec
-from drivewm.worldmodel.flow import FlowOptions, flow_loss
+from drivewm.worldmodel.flow import FlowOptions, Predict, flow_loss
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.sizes import WorldModelSize
 from drivewm.worldmodel.transformer import DriveTransformer
@@ -22,16 +22,19 @@ from drivewm.worldmodel.transformer import DriveTransformer
 
 @dataclass(frozen=True, slots=True)
 class DropShares:
-    """How often each condition is left out of a training clip. The layout raster makes the others redundant, so it goes often."""
+    """How often each condition is left out. The layout raster makes the others redundant, so it goes often."""
 
-    layout: float = 0.25
+    layout: float = 0.15
     boxes: float = 0.3
     polylines: float = 0.3
     motion: float = 0.1
     weather: float = 0.1
     light: float = 0.1
     text: float = 0.5
-    free: float = 0.2  # of the clips lose layout, boxes and polylines together: only past, motion and sky remain
+    free: float = 0.35  # lose layout, boxes and polylines together: only past, motion and sky remain
+
+
+CLIPS, SINGLE_FRAMES = DropShares(), DropShares(layout=0.25, free=0.05)  # without a past and a layout there is little to learn
 
 
 def draw_drops(shares: DropShares, told: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -46,6 +49,22 @@ def draw_drops(shares: DropShares, told: Tensors, generator: torch.Generator) ->
     }
     free = chance(shares.free)
     return drop | {group: drop[group] | free | told[UNTOLD + group][:, 0] for group in ("layout", "boxes", "polylines")}
+
+
+def cell_weight(label: torch.Tensor, size: WorldModelSize) -> torch.Tensor:
+    """How much each latent cell matters [B, T, V, 1, h, w], 1 on average, for layouts [B, T, V, H, W]."""
+    weight = torch.nn.functional.avg_pool2d(pixel_weight(label.flatten(0, 2))[:, None], size.downsampling)
+    return weight.unflatten(0, label.shape[:3]) / weight.mean()
+
+
+def predictor(model: torch.nn.Module, batch: Tensors, drop: Tensors) -> Predict:
+    """The model as the flow asks it: for some rows of a batch."""
+
+    def predict(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, rows: slice) -> torch.Tensor:
+        told = {key: value[rows] for key, value in batch.items()}
+        return model(noisy, tau, step, told, {group: value[rows] for group, value in drop.items()})
+
+    return predict
 
 
 def train_worldmodel(
@@ -67,7 +86,7 @@ def train_worldmodel(
     clips = FrameCache(cache, options.seed)
     clips.check_latents(codec)
     keys = tuple(key for key in clips.keys if key != "images")
-    flow, shares = FlowOptions(), DropShares()
+    flow = FlowOptions()
 
     def batch_at(step: int) -> Tensors:
         """Clips and single frames in turn: as many frames, but of many more places, skies and lights."""
@@ -76,25 +95,17 @@ def train_worldmodel(
 
     def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
         clean = batch["latent"].float()
-        drop = draw_drops(shares, batch, generator)
-        weight = torch.nn.functional.avg_pool2d(pixel_weight(batch["label"].flatten(0, 2))[:, None], size.downsampling)
-        weight = weight.view(*clean.shape[:3], 1, *clean.shape[-2:])
-        weight = weight / weight.mean()
-
-        def predict(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, rows: slice) -> torch.Tensor:
-            told = {key: value[rows] for key, value in batch.items()}
-            return model(noisy, tau, step, told, {group: value[rows] for group, value in drop.items()})
-
-        return flow_loss(predict, clean, weight, flow, generator)
+        drop = draw_drops(CLIPS if clean.shape[1] > 1 else SINGLE_FRAMES, batch, generator)
+        return flow_loss(predictor(model, batch, drop), clean, cell_weight(batch["label"], size), flow, generator)
 
     torch.manual_seed(options.seed)
-    trained: Any = fit(_EmbedAndDenoise(DriveTransformer.of_size(size)), loss_fn, batch_at, out, options, on_log)
+    trained: Any = fit(EmbedAndDenoise(DriveTransformer.of_size(size)), loss_fn, batch_at, out, options, on_log)
     pipeline = DreamPipeline.of_parts(trained.network.cpu(), codec)
     pipeline.save(out / "world")
     return pipeline
 
 
-class _EmbedAndDenoise(torch.nn.Module):
+class EmbedAndDenoise(torch.nn.Module):
     """Conditions and denoiser in one forward pass, so that data-parallel wrappers see a single call."""
 
     def __init__(self, network: DriveTransformer) -> None:

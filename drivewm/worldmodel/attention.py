@@ -33,8 +33,7 @@ class SpatialAttention(nn.Module):
         kv = nn.functional.linear(condition_NMD, self.qkv.weight[width:], self.qkv.bias[width:])
         k_condition, v_condition = kv.unflatten(-1, (2, self.heads, -1)).unbind(-3)
         k, v = torch.cat([k, k_condition], 1), torch.cat([v, v_condition], 1)
-        mixed = attend(normed(q), normed(k), v, self.backend)
-        return self.out(mixed.flatten(-2))
+        return self.out(attend(normed(q), normed(k), v, self.backend).flatten(-2))
 
 
 class TemporalAttention(nn.Module):
@@ -62,12 +61,11 @@ class TemporalAttention(nn.Module):
         angle = time_s_BT.float()[..., None] * self.rate_radps.float()
         cos, sin = (f(angle)[:, :, None, None, :].to(x_BTLHd.dtype) for f in (torch.cos, torch.sin))
         a, b = x_BTLHd.chunk(2, -1)
-        return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+        return torch.cat([torch.addcmul(a * cos, b, sin, value=-1.0), torch.addcmul(b * cos, a, sin)], -1)
 
     def attend(self, q_BTLHd: torch.Tensor, k_BSLHd: torch.Tensor, v_BSLHd: torch.Tensor, causal: bool) -> torch.Tensor:
         """Mixed values [B, T, L, D]; queries and keys are already turned."""
-        batch, tokens = q_BTLHd.shape[0], q_BTLHd.shape[2]
-        q, k, v = (x.transpose(1, 2).flatten(0, 1) for x in (q_BTLHd, k_BSLHd, v_BSLHd))
-        mixed = attend(q, k, v, self.backend, causal)
-        mixed = mixed.flatten(-2).unflatten(0, (batch, tokens)).transpose(1, 2)
-        return self.out(mixed)
+        if v_BSLHd.shape[1] == 1:  # nobody but itself to look at
+            return self.out(v_BSLHd.flatten(-2))
+        q, k, v = (x.transpose(1, 2) for x in (q_BTLHd, k_BSLHd, v_BSLHd))
+        return self.out(attend(q, k, v, self.backend, causal).transpose(1, 2).flatten(-2))

@@ -37,17 +37,33 @@ USES = {
 
 
 def attend(
-    q_NQHd: torch.Tensor, k_NSHd: torch.Tensor, v_NSHd: torch.Tensor, backend: Backend = NATIVE, causal: bool = False
+    q_NTHd: torch.Tensor, k_NSHd: torch.Tensor, v_NSHd: torch.Tensor, backend: Backend = NATIVE, causal: bool = False
 ) -> torch.Tensor:
-    """Mixed values [N, Q, H, d]; heads stand after positions, and ``causal`` needs as many queries as keys."""
-    if causal and q_NQHd.shape[1] != k_NSHd.shape[1]:
+    """Values mixed by attention [..., T, heads, d], for any leading axes; ``causal`` needs as many queries as keys.
+
+    Native on a CPU are two batched products: our sequences are short (8 frames, 180 tokens), and kernels made for long ones take
+    two to three times as long for them, forward and backward.
+    """
+    if causal and q_NTHd.shape[-3] != k_NSHd.shape[-3]:
         raise ValueError("causal attention with fewer queries than keys: back ends disagree on which keys are the past")
-    q, k, v = q_NQHd.to(v_NSHd.dtype), k_NSHd.to(v_NSHd.dtype), v_NSHd  # autocast on GPUs leaves the normed ones in float32
+    q, k, v = q_NTHd.to(v_NSHd.dtype), k_NSHd.to(v_NSHd.dtype), v_NSHd  # autocast on GPUs leaves the normed ones in float32
+    if backend == NATIVE and q.device.type == "cpu":
+        return _products(q, k, v, causal)
+    rows = tuple(x.flatten(0, -4) for x in (q, k, v))
     parts = [
-        dispatch_attention_fn(*(x[first : first + MOST_ROWS] for x in (q, k, v)), is_causal=causal, backend=backend)
-        for first in range(0, len(q), MOST_ROWS)
+        dispatch_attention_fn(*(x[first : first + MOST_ROWS] for x in rows), is_causal=causal, backend=backend)
+        for first in range(0, len(rows[0]), MOST_ROWS)
     ]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return (parts[0] if len(parts) == 1 else torch.cat(parts)).reshape(q.shape)
+
+
+def _products(q_NTHd: torch.Tensor, k_NSHd: torch.Tensor, v_NSHd: torch.Tensor, causal: bool) -> torch.Tensor:
+    q, k, v = (x.transpose(-3, -2) for x in (q_NTHd, k_NSHd, v_NSHd))
+    score = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if causal:
+        later = torch.ones(score.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
+        score = score.masked_fill(later, -torch.inf)
+    return (score.softmax(-1) @ v).transpose(-3, -2)
 
 
 def backend_names() -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from drivewm.worldmodel.embedding import Embedded
+from drivewm.worldmodel.embedding import Drop, Embedded
 from drivewm.worldmodel.flow import SMALLEST_STEP, sample
 from drivewm.worldmodel.guidance import RegionGuidance, guidance_of
 from drivewm.worldmodel.transformer import DriveTransformer, Past
@@ -25,18 +25,22 @@ class Memory:
 
 
 class Session:
-    """A world-model network with fixed sampling settings; ``guidance`` is a scale (1 is none) or a `RegionGuidance`."""
+    """A world-model network with fixed sampling settings.
+
+    ``drop`` are groups of conditions to leave out, for all dreams or each its own (group -> bool [B]); ``guidance`` is a scale
+    (1 is none) or a `RegionGuidance`.
+    """
 
     def __init__(
         self,
         network: DriveTransformer,
         steps: int | None = None,
-        drop: frozenset[str] = frozenset(),
+        drop: frozenset[str] | Drop = frozenset(),
         guidance: float | RegionGuidance | None = None,
     ) -> None:
         self.network, self.drop = network.eval(), drop
         self.steps = steps or network.size.dream_steps
-        self.guidance = guidance_of(guidance, drop)
+        self.guidance = guidance_of(guidance, frozenset() if isinstance(drop, Mapping) else drop)
 
     def start(self) -> Memory:
         """An empty past."""
@@ -75,5 +79,7 @@ class Session:
         self.network(latent, tau, step, told, recalled)
         return Memory(memory.past.with_frame(told, latent, recalled), memory.frame + 1)
 
-    def _drop(self, batch: int, device: torch.device) -> dict[str, torch.Tensor]:
+    def _drop(self, batch: int, device: torch.device) -> Drop:
+        if isinstance(self.drop, Mapping):
+            return self.drop
         return {group: torch.ones(batch, dtype=torch.bool, device=device) for group in self.drop}

@@ -24,6 +24,7 @@ class WorldModelSize:
     steer_width: int = 64  # what flow time, ego motion and sky are squeezed into before they steer the norms
     dream_steps: int = 4  # denoising steps of one dreamed frame, unless asked otherwise
     patch: int = 2  # latent cells per token side
+    time_every: int = 2  # every how many-th block looks back in time
     registers: int = 4
     max_agents: int = 16
     max_polylines: int = 16
@@ -33,6 +34,11 @@ class WorldModelSize:
     @property
     def downsampling(self) -> int:
         return int(2 ** len(self.autoencoder_channels))
+
+    @property
+    def seen_channels(self) -> int:
+        """What the network sees of a latent cell: the noisy one, that of the frame before, and that moved by the ego's motion."""
+        return 3 * self.latent_channels
 
 
 SIZES = {

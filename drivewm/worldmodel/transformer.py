@@ -33,7 +33,7 @@ class Past:
     """
 
     window: int
-    keys: tuple[torch.Tensor, ...] = ()  # one per block, [B, S, L, heads, d]
+    keys: tuple[torch.Tensor, ...] = ()  # one per block that looks back, [B, S, L, heads, d]
     values: tuple[torch.Tensor, ...] = ()
     time_s_BS: torch.Tensor | None = None
     latent: torch.Tensor | None = None  # of the last frame, [B, 1, V, C, h, w]
@@ -68,41 +68,53 @@ class Recalled:
     keys: tuple[torch.Tensor, ...]
     values: tuple[torch.Tensor, ...]
     latent: torch.Tensor | None
-    new: dict[int, tuple[torch.Tensor, torch.Tensor]]  # each block's last key and value: what the next frame may look back at
+    new: dict[
+        int, tuple[torch.Tensor, torch.Tensor]
+    ]  # each such block's last key and value: what the next frame may look back at
 
 
 class Block(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
+    """Attention within the frame, then, where it ``looks_back``, within the past of each position, then an MLP.
+
+    SiLU, since a CPU takes three times as long for GELU.
+    """
+
+    def __init__(self, width: int, heads: int, looks_back: bool) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(width, elementwise_affine=False, eps=1e-6) for _ in range(3))
-        self.space, self.time = SpatialAttention(width, heads), TemporalAttention(width, heads)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU("tanh"), nn.Linear(4 * width, width))
+        self.space, self.time = SpatialAttention(width, heads), TemporalAttention(width, heads) if looks_back else None
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
         self.table = nn.Parameter(torch.randn(9, width) * 0.02)
 
     def forward(
         self, x: torch.Tensor, told: Embedded, steer_BT9D: torch.Tensor, recalled: Recalled | None, index: int
     ) -> torch.Tensor:
+        """``index`` is this block's place in the past: its rank among those that look back."""
         steer = (steer_BT9D + self.table.to(steer_BT9D.dtype))[:, :, :, None].unbind(2)
-        h = self.norms[0](x) * (1 + steer[0]) + steer[1]
+        h = torch.addcmul(steer[1], self.norms[0](x), 1 + steer[0])
         frames = h.shape[:2]
         mixed = self.space(h.flatten(0, 1), told.extra_BTMD.flatten(0, 1).to(h.dtype)).unflatten(0, frames)
-        x = x + steer[2] * mixed
-        h = self.norms[1](x) * (1 + steer[3]) + steer[4]
-        x = x + steer[5] * self._look_back(h, told.time_s_BT, recalled, index)
-        h = self.norms[2](x) * (1 + steer[6]) + steer[7]
-        return x + steer[8] * self.mlp(h)
+        x = torch.addcmul(x, steer[2], mixed)
+        if self.time is not None:
+            h = torch.addcmul(steer[4], self.norms[1](x), 1 + steer[3])
+            x = torch.addcmul(x, steer[5], self._look_back(self.time, h, told.time_s_BT, recalled, index))
+        h = torch.addcmul(steer[7], self.norms[2](x), 1 + steer[6])
+        return torch.addcmul(x, steer[8], self.mlp(h))
 
-    def _look_back(self, h: torch.Tensor, time_s: torch.Tensor, recalled: Recalled | None, index: int) -> torch.Tensor:
-        q, k, v = self.time.project(h)
+    @staticmethod
+    def _look_back(
+        time: TemporalAttention, h: torch.Tensor, time_s: torch.Tensor, recalled: Recalled | None, index: int
+    ) -> torch.Tensor:
+        q, k, v = time.project(h)
         since_s = time_s - time_s[:, :1]  # only differences count, and small numbers keep float32 exact hours into a session
-        turned_q, turned_k = self.time.turned(q, since_s), self.time.turned(k, since_s)
+        turned_q, turned_k = time.turned(q, since_s), time.turned(k, since_s)
         if recalled is None:
-            return self.time.attend(turned_q, turned_k, v, causal=True)
+            return time.attend(turned_q, turned_k, v, causal=True)
         recalled.new[index] = (k, v)
         if not recalled.keys:
-            return self.time.attend(turned_q, turned_k, v, causal=False)
+            return time.attend(turned_q, turned_k, v, causal=False)
         keys, values = torch.cat([recalled.keys[index], turned_k], 1), torch.cat([recalled.values[index], v], 1)
-        return self.time.attend(turned_q, keys, values, causal=False)
+        return time.attend(turned_q, keys, values, causal=False)
 
 
 def best_linear_guess(tau_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -125,7 +137,7 @@ class CellHead(nn.Module):
         width, features = size.width, size.cell_width
         self.patch, self.features = size.patch, features
         self.token = nn.Linear(width, features * size.patch**2)
-        self.layout, self.seen = nn.Linear(LAYOUT_CELL, features), nn.Linear(2 * size.latent_channels, features)
+        self.layout, self.seen = nn.Linear(LAYOUT_CELL, features), nn.Linear(size.seen_channels, features)
         self.norms = nn.ModuleList(nn.LayerNorm(features, elementwise_affine=False, eps=1e-6) for _ in range(CELL_DEPTH))
         self.convolutions = nn.ModuleList(nn.Conv2d(features, features, 3, padding=1) for _ in range(CELL_DEPTH))
         self.steer, self.out = nn.Linear(size.steer_width, 2 * CELL_DEPTH * features), nn.Linear(features, size.latent_channels)
@@ -135,7 +147,7 @@ class CellHead(nn.Module):
     def forward(
         self, token_BTLD: torch.Tensor, seen: torch.Tensor, layout: torch.Tensor, frame_BTE: torch.Tensor
     ) -> torch.Tensor:
-        """Latents [B, T, V, C, h, w] for ``seen``, the noisy latents and those of the frame before [B, T, V, 2 C, h, w]."""
+        """Latents [B, T, V, C, h, w] for ``seen``, the noisy latents and those of the frame before [B, T, V, 3 C, h, w]."""
         batch, frames, views, _, rows, columns = seen.shape
         p = self.patch
         x = self.token(token_BTLD).view(batch, frames, views, rows // p, columns // p, p, p, self.features)
@@ -143,7 +155,7 @@ class CellHead(nn.Module):
         x = x + self.layout(layout.to(x.dtype)) + self.seen(seen.movedim(3, -1).to(x.dtype))
         steer = self.steer(frame_BTE)[:, :, None, None, None].chunk(2 * CELL_DEPTH, -1)
         for index, convolution in enumerate(self.convolutions):
-            h = nn.functional.silu(self.norms[index](x) * (1 + steer[2 * index]) + steer[2 * index + 1])
+            h = nn.functional.silu(torch.addcmul(steer[2 * index + 1], self.norms[index](x), 1 + steer[2 * index]))
             h = convolution(h.flatten(0, 2).movedim(-1, 1)).movedim(1, -1)
             x = x + h.unflatten(0, (batch, frames, views))
         latents: torch.Tensor = self.out(x).movedim(-1, 3)
@@ -159,11 +171,14 @@ class DriveTransformer(ModelMixin, ConfigMixin):
         kept: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in size.items()}
         self.size = WorldModelSize(**kept)
         s, width = self.size, self.size.width
-        self.patch_in, self.conditions = nn.Linear(2 * s.latent_channels * s.patch**2, width), ConditionEmbedding(s)
+        self.patch_in, self.conditions = nn.Linear(s.seen_channels * s.patch**2, width), ConditionEmbedding(s)
         self.register_tokens = nn.Parameter(torch.randn(s.registers, width) * 0.02)
         self.noise, self.narrow = mlp(3 * SCALAR_FEATURES, width), nn.Linear(width, s.steer_width)
         self.steer = nn.Linear(s.steer_width, 9 * width)
-        self.blocks = nn.ModuleList(Block(width, s.heads) for _ in range(s.depth))
+        self.blocks = nn.ModuleList(
+            Block(width, s.heads, looks_back=index % s.time_every == s.time_every - 1 or index == s.depth - 1)
+            for index in range(s.depth)
+        )
         self.norm_out = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.steer_out, self.head = nn.Linear(s.steer_width, 2 * width), CellHead(s)
         for layer in (self.steer, self.steer_out):
@@ -183,8 +198,9 @@ class DriveTransformer(ModelMixin, ConfigMixin):
         """``past`` as the frame described by ``told`` sees it."""
         if past.time_s_BS is None:
             return Recalled((), (), None, {})
-        since_s, blocks = past.time_s_BS - told.time_s_BT, cast(list[Block], self.blocks)
-        keys = tuple(block.time.turned(key, since_s) for block, key in zip(blocks, past.keys, strict=True))
+        since_s = past.time_s_BS - told.time_s_BT
+        layers = [block.time for block in cast(list[Block], self.blocks) if block.time is not None]
+        keys = tuple(layer.turned(key, since_s) for layer, key in zip(layers, past.keys, strict=True))
         return Recalled(keys, past.values, past.latent, {})
 
     def forward(
@@ -201,7 +217,8 @@ class DriveTransformer(ModelMixin, ConfigMixin):
         before, tau_before_BT = self._frame_before(noisy, tau_BT, recalled)
         known, unknown = best_linear_guess(tau_BT)
         known_before, _ = best_linear_guess(tau_before_BT)
-        seen = torch.cat([noisy * (known + NOISE_SHOWN * (1 - known)), before * known_before], 3)
+        before = before * known_before
+        seen = torch.cat([noisy * (known + NOISE_SHOWN * (1 - known)), before, told.seen_before.of(before)], 3)
         x = seen.reshape(batch, frames, views, -1, rows // p, p, columns // p, p)
         x = self.patch_in(x.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5).flatten(2, 4))
         x = x + told.token_BTLD.to(x.dtype)
@@ -211,9 +228,9 @@ class DriveTransformer(ModelMixin, ConfigMixin):
         frame_BTE = self.narrow(nn.functional.silu(self.noise(noise.to(self.patch_in.weight.dtype)) + told.frame_BTD))
         steer = self.steer(frame_BTE).unflatten(-1, (9, -1))
         for index, block in enumerate(self.blocks):
-            x = block(x, told, steer, recalled, index)
+            x = block(x, told, steer, recalled, index // self.size.time_every)
         scale, shift = self.steer_out(frame_BTE)[:, :, None].chunk(2, -1)
-        x = self.norm_out(x[:, :, : -self.size.registers]) * (1 + scale) + shift
+        x = torch.addcmul(shift, self.norm_out(x[:, :, : -self.size.registers]), 1 + scale)
         return known * noisy + unknown * self.head(x, seen, told.cell_BTVhwE, frame_BTE)
 
     @staticmethod

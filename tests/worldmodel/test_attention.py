@@ -30,6 +30,7 @@ from drivewm.worldmodel.sizes import SIZES
 from tests.worldmodel.small_network import SIZE, latents, small_network, told
 
 CPU = torch.device("cpu")
+FLASH = Backend._NATIVE_FLASH  # usable everywhere, and a kernel through the dispatcher on CPUs as well
 USABLE = [name for name, fault in usable_backends(CPU).items() if fault is None]
 REGISTRY = attention_dispatch._AttentionBackendRegistry
 
@@ -97,11 +98,13 @@ def test_a_kernel_that_ignores_causality_is_found_out_before_it_is_used() -> Non
             attention_dispatch._CAN_USE_XFORMERS_ATTN = before
 
 
+@pytest.mark.parametrize("backend", [NATIVE, FLASH])
 @torch.no_grad()
-def test_heads_stand_after_positions() -> None:
+def test_heads_stand_after_positions(backend: Backend) -> None:
     """B: the dispatcher takes [N, positions, heads, width]; torch's own order would mix the two and raise nothing."""
     torch.manual_seed(0)
     space, time = SpatialAttention(64, 4), TemporalAttention(64, 4)
+    space.backend = time.backend = backend
     x, extra = torch.randn(2, 4, 64), torch.randn(2, 3, 64)  # as many positions as heads: shapes alone would not tell
     q, k, v = (part.unflatten(-1, (4, 16)) for part in space.qkv(torch.cat([x, extra], 1)).chunk(3, -1))
     q, k = (torch.nn.functional.layer_norm(part, (16,)) for part in (q, k))
@@ -127,12 +130,13 @@ def test_a_network_keeps_its_back_end_whatever_others_set() -> None:
     """D: diffusers' context, environment variable and `set_attention_backend` are one global of the process."""
     one, other = small_network(), small_network()
     set_backend(one, Backend._NATIVE_MATH)
+    set_backend(other, FLASH)
     math: list[dict[str, Any]] = []
-    native: list[dict[str, Any]] = []
-    with kernel(Backend._NATIVE_MATH, listening(math)), kernel(NATIVE, listening(native)):
-        for network, heard, silent in ((one, math, native), (other, native, math)):
-            math.clear(), native.clear()
-            with attention_backend(AttentionBackendName._NATIVE_FLASH):
+    flash: list[dict[str, Any]] = []
+    with kernel(Backend._NATIVE_MATH, listening(math)), kernel(FLASH, listening(flash)):
+        for network, heard, silent in ((one, math, flash), (other, flash, math)):
+            math.clear(), flash.clear()
+            with attention_backend(AttentionBackendName.FLEX):
                 network(latents(1, 2), torch.ones(1, 2), torch.ones(1), network.embed(told(1, 2)))
             assert heard
             assert not silent
@@ -168,7 +172,8 @@ def test_kernels_get_one_dtype_though_norms_may_leave_another(monkeypatch: pytes
     monkeypatch.setattr(torch.nn.functional, "layer_norm", lambda x, *rest, **more: layer_norm(x, *rest, **more).float())
     network, heard = small_network().bfloat16(), list[dict[str, Any]]()
     conditions = {key: value.bfloat16() if key in ("motion", "sun", "boxes") else value for key, value in told(1, 2).items()}
-    with kernel(NATIVE, listening(heard)), torch.autocast("cpu", torch.bfloat16):
+    set_backend(network, FLASH)
+    with kernel(FLASH, listening(heard)), torch.autocast("cpu", torch.bfloat16):
         network(latents(1, 2).bfloat16(), torch.ones(1, 2), torch.ones(1), network.embed(conditions))
     assert {x[part].dtype for x in heard for part in "qkv"} == {torch.bfloat16}
 
@@ -179,8 +184,8 @@ def test_more_rows_than_a_gpu_grid_holds_are_asked_for_in_parts() -> None:
     torch.manual_seed(0)
     rows, heard = MOST_ROWS + 7, list[dict[str, Any]]()
     q, k, v = torch.randn(rows, 1, 1, 8), torch.randn(rows, 3, 1, 8), torch.randn(rows, 3, 1, 8)
-    with kernel(NATIVE, listening(heard)):
-        mixed = attend(q, k, v)
+    with kernel(FLASH, listening(heard)):
+        mixed = attend(q, k, v, FLASH)
     assert max(len(x["q"]) for x in heard) <= MOST_ROWS
     torch.testing.assert_close(mixed, plain_attention(q, k, v), atol=1e-5, rtol=1e-5)
 
@@ -193,13 +198,14 @@ def test_no_mask_is_ever_given() -> None:
     misread = attention_dispatch.dispatch_attention_fn(x, x, x, attn_mask=causal, backend=NATIVE)
     assert (misread - attend(x, x, x, causal=True)).abs().max() > 0.1
     network, heard = small_network(), list[dict[str, Any]]()
-    with kernel(NATIVE, listening(heard)):
+    set_backend(network, FLASH)
+    with kernel(FLASH, listening(heard)):
         session = Session(network, steps=1)
         _, memory = session.dream(session.start(), told(2, 1), latents(2, 1))
         session.dream(memory, told(2, 1, 1) | {"time_s": torch.full((2, 1), 0.2)}, latents(2, 1))
         network(latents(1, 4), torch.ones(1, 4), torch.ones(1), network.embed(told(1, 4)))
     assert {x["mask"] for x in heard} == {None}
-    assert all(x["q"].shape[1] == x["k"].shape[1] for x in heard if x["causal"])
+    assert {x["q"].shape[1] == x["k"].shape[1] for x in heard if x["causal"]} == {True}
 
 
 def test_every_size_has_heads_that_all_kernels_take() -> None:

@@ -13,6 +13,7 @@ from drivewm.datatypes import Action
 from drivewm.sim.engine import Engine
 from drivewm.sim.rigs import nuscenes_rig
 from drivewm.testing import straight_scene
+from drivewm.worldmodel.attention import TemporalAttention
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.flow import SMALLEST_STEP
 from drivewm.worldmodel.pipeline import DreamPipeline
@@ -87,15 +88,17 @@ def test_the_hour_of_the_day_changes_nothing_and_the_time_between_frames_does(ne
 def looking_back_at_sink_and_window(time_s: torch.Tensor, window: int) -> Callable[..., torch.Tensor]:
     """Attention over a clip written out: a frame sees itself, the window - 2 before it, the first in place of the next."""
 
-    def look_back(self: Block, h: torch.Tensor, _: torch.Tensor, recalled: Recalled | None, index: int) -> torch.Tensor:
-        q, k, v = self.time.project(h)
+    def look_back(
+        time: TemporalAttention, h: torch.Tensor, _: torch.Tensor, recalled: Recalled | None, index: int
+    ) -> torch.Tensor:
+        q, k, v = time.project(h)
         out = []
         for t in range(h.shape[1]):
             first = max(0, t - (window - 2))
             seen = [*([0] if first else []), *range(first, t + 1)]
             when = time_s[:, [*([first - 1] if first else []), *range(first, t + 1)]]
-            keys, query = self.time.turned(k[:, seen], when), self.time.turned(q[:, t : t + 1], time_s[:, t : t + 1])
-            out.append(self.time.attend(query, keys, v[:, seen], causal=False))
+            keys, query = time.turned(k[:, seen], when), time.turned(q[:, t : t + 1], time_s[:, t : t + 1])
+            out.append(time.attend(query, keys, v[:, seen], causal=False))
         return torch.cat(out, 1)
 
     return look_back
@@ -109,7 +112,8 @@ def test_a_full_window_with_its_sink_equals_a_clip_that_looks_back_just_so(
     conditions, x = told(1, frames), latents(1, frames)
     conditions["time_s"] = conditions["time_s"] + 0.05 * torch.rand(1, frames, generator=torch.Generator().manual_seed(3))
     running = frame_by_frame(network, conditions, x)
-    monkeypatch.setattr(Block, "_look_back", looking_back_at_sink_and_window(conditions["time_s"], SIZE.window))
+    look_back = looking_back_at_sink_and_window(conditions["time_s"], SIZE.window)
+    monkeypatch.setattr(Block, "_look_back", staticmethod(look_back))
     torch.testing.assert_close(running, in_one_clip(network, conditions, x), atol=1e-5, rtol=1e-5)
 
 
