@@ -19,6 +19,7 @@ from drivewm.training.cache import FrameCache
 from drivewm.training.loop import FitOptions, LossFn, OnLog, fit
 from drivewm.training.shards import Tensors
 from drivewm.training.worldmodel import CLIPS, EmbedAndDenoise, cell_weight, draw_drops, predictor
+from drivewm.worldmodel.backends import backend_named, set_backend
 from drivewm.worldmodel.flow import FlowOptions, flow_loss
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.session import Session
@@ -89,6 +90,7 @@ def train_self_rollout(
         reason = f"{rollout.context} recorded and {rollout.dreamed} dreamed frames do not leave one of {size.window} to learn"
         raise InputError(reason, hint="at least one each, together fewer than the clip")
     clips.check_latents(pipeline.codec)
+    set_backend(network, backend_named(head_width=size.width // size.heads, training=True))
     keys = tuple(key for key in clips.keys if key != "images")
 
     def batch_at(step: int) -> Tensors:

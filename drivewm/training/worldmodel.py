@@ -14,6 +14,7 @@ from drivewm.training.cache import UNTOLD, FrameCache
 from drivewm.training.loop import FitOptions, OnLog, fit
 from drivewm.training.shards import Tensors
 from drivewm.worldmodel.autoencoder import FrameCodec
+from drivewm.worldmodel.backends import backend_named, set_backend
 from drivewm.worldmodel.flow import FlowOptions, Predict, flow_loss
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.sizes import WorldModelSize
@@ -99,7 +100,9 @@ def train_worldmodel(
         return flow_loss(predictor(model, batch, drop), clean, cell_weight(batch["label"], size), flow, generator)
 
     torch.manual_seed(options.seed)
-    trained: Any = fit(EmbedAndDenoise(DriveTransformer.of_size(size)), loss_fn, batch_at, out, options, on_log)
+    network = DriveTransformer.of_size(size)
+    set_backend(network, backend_named(head_width=size.width // size.heads, training=True))
+    trained: Any = fit(EmbedAndDenoise(network), loss_fn, batch_at, out, options, on_log)
     pipeline = DreamPipeline.of_parts(trained.network.cpu(), codec)
     pipeline.save(out / "world")
     return pipeline

@@ -71,23 +71,27 @@ def backend_names() -> list[str]:
     return [Backend(name).value for name in _AttentionBackendRegistry.list_backends()]
 
 
-def fault_of(name: str, device: torch.device, dtype: torch.dtype = torch.float32, head_width: int = 64) -> str | None:
-    """Why a back end cannot be used on ``device``, found by running it on what the network asks for; None when it can."""
+def fault_of(
+    name: str, device: torch.device, dtype: torch.dtype = torch.float32, head_width: int = 64, training: bool = False
+) -> str | None:
+    """Why a back end cannot be used on ``device``, found by running it on what the network asks for; None when it can.
+
+    For ``training`` its gradients are compared as well.
+    """
     backend = Backend(name)
     if backend in _HUB_KERNELS_REGISTRY:
         return "it fetches its code from the network"
     generator = torch.Generator().manual_seed(0)
     try:
         _check_attention_backend_requirements(backend)
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.set_grad_enabled(training):
             warnings.simplefilter("ignore")
             for use, (queries, keys, causal) in USES.items():
-                q, k, v = (
-                    torch.randn(4, length, 2, head_width, generator=generator).to(device, dtype)
-                    for length in (queries, keys, keys)
-                )
-                exact = attend(q.float(), k.float(), v.float(), Backend._NATIVE_MATH, causal)
-                error = float((attend(q, k, v, backend, causal).float() - exact).abs().max())
+                shapes = ((4, length, 2, head_width) for length in (queries, keys, keys))
+                given = [torch.randn(shape, generator=generator).to(device, dtype).requires_grad_(training) for shape in shapes]
+                exact = _answers([x.float() for x in given], given, Backend._NATIVE_MATH, causal)
+                answer = _answers(given, given, backend, causal)
+                error = max(float((a - b).abs().max() / b.abs().max().clamp(min=1)) for a, b in zip(answer, exact, strict=True))
                 if not error <= TOLERANCE[dtype]:
                     return f"it is wrong by {error:.1g} on {use}"
     except Exception as error:  # kernels and their wrappers raise every kind of error
@@ -95,12 +99,22 @@ def fault_of(name: str, device: torch.device, dtype: torch.dtype = torch.float32
     return None
 
 
+def _answers(qkv: list[torch.Tensor], given: list[torch.Tensor], backend: Backend, causal: bool) -> list[torch.Tensor]:
+    """Mixed values and, where gradients are on, how their squares change with what was ``given``."""
+    q, k, v = qkv
+    mixed = attend(q, k, v, backend, causal).float()
+    slopes = torch.autograd.grad(mixed.square().sum(), given) if torch.is_grad_enabled() else ()
+    return [mixed.detach(), *(slope.float() for slope in slopes)]
+
+
 def usable_backends(device: torch.device, dtype: torch.dtype = torch.float32) -> dict[str, str | None]:
     """Every back end with what is wrong with it here, or None."""
     return {name: fault_of(name, device, dtype) for name in backend_names()}
 
 
-def backend_named(name: str | None, device: torch.device, head_width: int = 64) -> Backend:
+def backend_named(
+    name: str | None = None, device: torch.device | None = None, head_width: int = 64, training: bool = False
+) -> Backend:
     """The back end of that name; by default the environment's ($DRIVEWM_ATTENTION), else native.
 
     Raises InputError for a name that diffusers does not know, and for one that does not work here at the precision used.
@@ -111,18 +125,16 @@ def backend_named(name: str | None, device: torch.device, head_width: int = 64) 
         raise InputError(f"unknown attention back end {name!r}", hint=did_you_mean(name, known) or "`drivewm doctor` lists them")
     if name == NATIVE.value:
         return NATIVE
-    fault = fault_of(name, device, torch.bfloat16 if multiplies_bf16(device) else torch.float32, head_width)
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    fault = fault_of(name, device, torch.bfloat16 if multiplies_bf16(device) else torch.float32, head_width, training)
     if fault:
-        raise InputError(
-            f"attention back end {name!r} cannot be used here: {fault}", hint="`drivewm doctor` lists those that can"
-        )
+        raise InputError(f"attention back end {name!r} cannot be used here: {fault}", hint="`drivewm doctor` lists others")
     return Backend(name)
 
 
 def use_for_all(name: str) -> None:
     """Make ``name`` the default of this process and of those it starts. Raises InputError as `backend_named` does."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    os.environ[ATTENTION_VARIABLE] = backend_named(name, device).value
+    os.environ[ATTENTION_VARIABLE] = backend_named(name).value
 
 
 def set_backend(network: nn.Module, backend: Backend) -> None:

@@ -22,7 +22,7 @@ from drivewm.evaluation.readers import EMBEDDED as READERS
 from drivewm.evaluation.readers import Readers
 from drivewm.store import provenance
 from drivewm.training.cache import FrameCache
-from drivewm.worldmodel.guidance import RegionGuidance
+from drivewm.worldmodel.guidance import AGENTS, RegionGuidance
 from drivewm.worldmodel.world import EMBEDDED, open_pipeline
 
 SHOWN = ("vehicle", "two_wheeler", "pedestrian", "obstacle", "road")
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0, 1.5, 2.0, 3.0])
     parser.add_argument("--everywhere", action="store_true", help="guide all cells, not only those of agents")
-    parser.add_argument("--strip", type=Path, help="write reference and dreams of the first drive as a PNG")
+    parser.add_argument("--strip", type=Path, help="write reference and dreams of the drive with most agents as a PNG")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -54,7 +54,9 @@ def main() -> None:
         rows[name] = measure(films[name], drives, readers) | {"seconds": time.perf_counter() - began}
     origin = provenance(args.seed, world=pipeline.identity(), readers=readers.fingerprint())
     if args.strip:
-        cv2.imwrite(str(args.strip), cv2.cvtColor(strip(films), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        shown = np.isin(drives.told["label"].numpy(), AGENTS).reshape(args.drives, -1)
+        busiest = int(shown.sum(1).argmax())
+        cv2.imwrite(str(args.strip), cv2.cvtColor(strip(films, busiest), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])
     if args.json:
         print(json.dumps({"world": pipeline.identity(), "region": region, "rows": rows}))
         return
@@ -67,12 +69,12 @@ def main() -> None:
         print(f"| {name} | " + " | ".join(cells) + f" | {row['psnr_db']['mean']:.1f} | {row.get('seconds', 0.0):.1f} |")
 
 
-def strip(films: dict[str, Images]) -> np.ndarray:
+def strip(films: dict[str, Images], drive: int) -> np.ndarray:
     """Front cameras of one drive at four moments, one band per film."""
     bands = []
     for film in films.values():
         moments = np.linspace(4, film.shape[1] - 1, 4).astype(int)
-        bands.append(np.concatenate([np.concatenate([film[0, t, v] for v in (0, 1, 2)], 1) for t in moments], 1))
+        bands.append(np.concatenate([np.concatenate([film[drive, t, v] for v in (0, 1, 2)], 1) for t in moments], 1))
     return np.concatenate(bands, 0)
 
 

@@ -24,13 +24,13 @@ GROUPS = ("layout", "boxes", "polylines")
 
 
 def pendulum(step: int, batch: int = 8) -> Told:
-    """One camera of 16 x 24 px whose latents swing, each clip with its own phase: the past tells all of the future."""
+    """One camera of 16 x 32 px whose latents swing, each clip with its own phase: the past tells all of the future."""
     g = torch.Generator().manual_seed(step)
     conditions = told(batch, SIZE.window, step)
-    small = {key: conditions[key][:, :, :1, :16, :24] for key in ("label", "log_depth", "paint")}
+    small = {key: conditions[key][:, :, :1, :16, :32] for key in ("label", "log_depth", "paint")}
     single = {key: conditions[key][:, :, :1] for key in ("lost", "intrinsics", "ego_from_camera")}
     phase = 6.28 * torch.rand(batch, 1, 1, 1, 1, 1, generator=g) + 0.8 * torch.arange(SIZE.window).view(1, -1, 1, 1, 1, 1)
-    latent = 1.4 * torch.sin(phase + torch.arange(4.0).view(1, 1, 1, 4, 1, 1)).expand(-1, -1, 1, -1, 2, 3)
+    latent = 1.4 * torch.sin(phase + torch.arange(4.0).view(1, 1, 1, 4, 1, 1)).expand(-1, -1, 1, -1, 2, 4)
     untold = {UNTOLD + group: torch.zeros(batch, SIZE.window, dtype=torch.bool) for group in GROUPS}
     return conditions | small | single | untold | {"latent": latent}
 
@@ -58,7 +58,7 @@ def test_the_middle_of_the_clip_is_what_a_session_dreams_and_the_rest_is_recorde
         memory = session.observe(
             memory, {key: value[:, t : t + 1] for key, value in batch.items()}, batch["latent"][:, t : t + 1]
         )
-    noise = torch.randn((2, 1, 1, 4, 2, 3), generator=torch.Generator().manual_seed(5))
+    noise = torch.randn((2, 1, 1, 4, 2, 4), generator=torch.Generator().manual_seed(5))
     first, _ = session.dream(memory, {key: value[:, 2:3] for key, value in batch.items()}, noise)
     assert torch.equal(shown[:, 2:3], first)
 

@@ -227,5 +227,17 @@ def test_a_kernel_that_trades_exactness_for_speed_is_named() -> None:
     assert TOLERANCE[torch.float32] == 1e-4
 
 
+def test_a_kernel_without_gradients_is_not_trained_with() -> None:
+    """K: sage has no backward pass; what it gives would train nothing before it, in silence where a skip goes around it."""
+
+    def forward_only(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, is_causal: bool = False) -> torch.Tensor:
+        return attention_dispatch._native_attention(query.detach(), key.detach(), value, is_causal=is_causal)
+
+    assert fault_of("_native_flash", CPU, training=True) is None
+    with kernel(FLASH, forward_only):
+        assert fault_of("_native_flash", CPU) is None
+        assert fault_of("_native_flash", CPU, training=True) is not None
+
+
 def test_the_names_are_those_of_diffusers() -> None:
     assert {"native", "flash", "xformers", "flex", "sage", "_native_math"} <= set(backend_names())
