@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from drivewm.datatypes import SemanticClass
 from drivewm.training.shards import Tensors
-from drivewm.worldmodel.reprojection import seen_before
+from drivewm.worldmodel.reprojection import Sightlines
 
 Images = NDArray[np.uint8]
 CELL_PX = 4
@@ -28,7 +28,8 @@ def displaced(shown: Images, told: Tensors) -> float:
     ``shown`` [B, T, V, H, W, 3]; means over cells of 4 px, so that the grain of rain and snow counts little.
     """
     kept = torch.ones(len(shown), dtype=torch.bool)
-    seen = seen_before(told, ~kept, ~kept, CELL_PX)
+    lines = Sightlines.of(told, ~kept, ~kept, CELL_PX)
+    seen = lines.seen_before(lines.told_BTVP)
     pixels = torch.from_numpy(shown).flatten(0, 2).movedim(-1, 1).float()
     cells = torch.nn.functional.avg_pool2d(pixels, CELL_PX).unflatten(0, shown.shape[:3])
     before = torch.cat([cells[:, :1], cells[:, :-1]], 1)

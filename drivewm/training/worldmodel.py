@@ -19,6 +19,8 @@ from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.sizes import WorldModelSize
 from drivewm.worldmodel.transformer import DriveTransformer
 
+DEPTH_WEIGHT = 0.2  # of the error of guessed log-depths, beside the error of latents
+
 
 @dataclass(frozen=True, slots=True)
 class DropShares:
@@ -84,11 +86,16 @@ def train_worldmodel(
         weight = weight.view(*clean.shape[:3], 1, *clean.shape[-2:])
         weight = weight / weight.mean()
 
-        def predict(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, rows: slice) -> torch.Tensor:
-            told = {key: value[rows] for key, value in batch.items()}
-            return model(noisy, tau, step, told, {group: value[rows] for group, value in drop.items()})
+        depth_error = torch.zeros(())
 
-        return flow_loss(predict, clean, weight, flow, generator)
+        def predict(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, rows: slice) -> torch.Tensor:
+            nonlocal depth_error
+            told = {key: value[rows] for key, value in batch.items()}
+            predicted, depth_error = model(noisy, tau, step, told, {group: value[rows] for group, value in drop.items()})
+            return predicted
+
+        losses = flow_loss(predict, clean, weight, flow, generator)  # its last prediction is that of the whole batch
+        return losses | {"loss": losses["loss"] + DEPTH_WEIGHT * depth_error, "depth": depth_error.detach()}
 
     torch.manual_seed(options.seed)
     trained: Any = fit(_EmbedAndDenoise(DriveTransformer.of_size(size)), loss_fn, batch_at, out, options, on_log)
@@ -98,12 +105,18 @@ def train_worldmodel(
 
 
 class _EmbedAndDenoise(torch.nn.Module):
-    """Conditions and denoiser in one forward pass, so that data-parallel wrappers see a single call."""
+    """Conditions, denoiser and guess of depth in one forward pass, so that data-parallel wrappers see a single call."""
 
     def __init__(self, network: DriveTransformer) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: Tensors, drop: Tensors) -> torch.Tensor:
-        predicted: torch.Tensor = self.network(noisy, tau, step, self.network.embed(told, drop))
-        return predicted
+    def forward(
+        self, noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: Tensors, drop: Tensors
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clean latents, and the mean error of guessed log-depths where the source tells depth."""
+        embedded = self.network.embed(told, drop)
+        predicted: torch.Tensor = self.network(noisy, tau, step, embedded)
+        known = ~told[UNTOLD + "layout"][..., None, None]
+        error = (self.network.guess_depth(noisy, tau, embedded).float() - embedded.sightlines.told_BTVP).abs()
+        return predicted, (error * known).mean()

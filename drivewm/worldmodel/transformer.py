@@ -17,6 +17,7 @@ from torch import nn
 
 from drivewm.worldmodel.attention import SpatialAttention, TemporalAttention
 from drivewm.worldmodel.embedding import LAYOUT_CELL, ConditionEmbedding, Drop, Embedded, mlp, scalar_features
+from drivewm.worldmodel.reprojection import DepthGuess
 from drivewm.worldmodel.sizes import WorldModelSize
 
 SCALAR_FEATURES = 16
@@ -58,7 +59,8 @@ class Recalled:
 
     keys: tuple[torch.Tensor, ...]
     values: tuple[torch.Tensor, ...]
-    latent: torch.Tensor | None
+    latent: torch.Tensor | None  # of the frame before, and the same where this frame sees its points
+    moved: torch.Tensor | None
     new: dict[
         int, tuple[torch.Tensor, torch.Tensor]
     ]  # each such block's last key and value: what the next frame may look back at
@@ -170,7 +172,7 @@ class DriveTransformer(ModelMixin, ConfigMixin):
             for index in range(s.depth)
         )
         self.norm_out = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
-        self.steer_out, self.head = nn.Linear(s.steer_width, 2 * width), CellHead(s)
+        self.steer_out, self.head, self.depth = nn.Linear(s.steer_width, 2 * width), CellHead(s), DepthGuess(s)
         for layer in (self.steer, self.steer_out):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -187,13 +189,14 @@ class DriveTransformer(ModelMixin, ConfigMixin):
     def recall(self, past: Past, told: Embedded) -> Recalled:
         """``past`` as the frame described by ``told`` sees it: nothing is older than the window."""
         if past.time_s_BS is None:
-            return Recalled((), (), None, {})
+            return Recalled((), (), None, None, {})
         now = told.time_s_BT
         oldest = now - past.window * (now - past.time_s_BS[:, -1:])
         times = torch.maximum(past.time_s_BS, oldest)
         layers = [block.time for block in cast(list[Block], self.blocks) if block.time is not None]
         keys = tuple(layer.turned(key, times) for layer, key in zip(layers, past.keys, strict=True))
-        return Recalled(keys, past.values, past.latent, {})
+        moved = None if past.latent is None else self._moved(past.latent, told)
+        return Recalled(keys, past.values, past.latent, moved, {})
 
     def forward(
         self, noisy: torch.Tensor, tau_BT: torch.Tensor, step_B: torch.Tensor, told: Embedded, recalled: Recalled | None = None
@@ -204,11 +207,16 @@ class DriveTransformer(ModelMixin, ConfigMixin):
         """
         batch, frames, views, _, rows, columns = noisy.shape
         p = self.size.patch
-        before, tau_before_BT = self._frame_before(noisy, tau_BT, recalled)
         known, unknown = best_linear_guess(tau_BT)
-        known_before, _ = best_linear_guess(tau_before_BT)
-        before = before * known_before
-        seen = torch.cat([noisy * (known + NOISE_SHOWN * (1 - known)), before, told.seen_before.of(before)], 3)
+        if recalled is None:
+            before, tau_before_BT = self._frame_before(noisy, tau_BT)
+            moved = self._moved(before, told)
+        elif recalled.latent is None or recalled.moved is None:
+            before = moved = torch.zeros_like(noisy)
+            tau_before_BT = torch.zeros_like(tau_BT)
+        else:
+            before, moved, tau_before_BT = recalled.latent.to(noisy.dtype), recalled.moved, torch.ones_like(tau_BT)
+        seen = torch.cat([noisy * (known + NOISE_SHOWN * (1 - known)), before, moved], 3)
         x = seen.reshape(batch, frames, views, -1, rows // p, p, columns // p, p)
         x = self.patch_in(x.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5).flatten(2, 4))
         x = x + told.token_BTLD.to(x.dtype)
@@ -223,13 +231,19 @@ class DriveTransformer(ModelMixin, ConfigMixin):
         x = torch.addcmul(shift, self.norm_out(x[:, :, : -self.size.registers]), 1 + scale)
         return known * noisy + unknown * self.head(x, seen, told.cell_BTVhwE, frame_BTE)
 
+    def guess_depth(self, noisy: torch.Tensor, tau_BT: torch.Tensor, told: Embedded) -> torch.Tensor:
+        """Log-depths (0..1) [B, T, V, h * w] as guessed from the frames before, for the loss that teaches the guess."""
+        guess: torch.Tensor = self.depth(self._frame_before(noisy, tau_BT)[0], told.sightlines.ground_BTVP)
+        return guess
+
+    @torch.no_grad()
+    def _moved(self, before: torch.Tensor, told: Embedded) -> torch.Tensor:
+        """Latents of the frame before where this frame sees their points."""
+        return told.sightlines.seen_before(self.depth(before, told.sightlines.ground_BTVP)).of(before)
+
     @staticmethod
-    def _frame_before(noisy: torch.Tensor, tau_BT: torch.Tensor, recalled: Recalled | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Each frame's predecessor as it was shown, and its flow time; zeros and 0 at the start."""
-        if recalled is None:
-            before, tau = torch.zeros_like(noisy), torch.zeros_like(tau_BT)
-            before[:, 1:], tau[:, 1:] = noisy[:, :-1], tau_BT[:, :-1]
-            return before, tau
-        if recalled.latent is None:
-            return torch.zeros_like(noisy), torch.zeros_like(tau_BT)
-        return recalled.latent.to(noisy.dtype), torch.ones_like(tau_BT)
+    def _frame_before(noisy: torch.Tensor, tau_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What can be known of each frame's predecessor, and its flow time; zeros and 0 for the first."""
+        before, tau = torch.zeros_like(noisy), torch.zeros_like(tau_BT)
+        before[:, 1:], tau[:, 1:] = noisy[:, :-1], tau_BT[:, :-1]
+        return before * best_linear_guess(tau)[0], tau

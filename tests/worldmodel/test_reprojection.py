@@ -14,7 +14,7 @@ from drivewm.sim.engine import Engine
 from drivewm.sim.raster import RasterWorld
 from drivewm.sim.rigs import level_camera, nuscenes_rig
 from drivewm.worldmodel.conditions import FrameConditions, frame_conditions
-from drivewm.worldmodel.reprojection import SeenBefore, seen_before
+from drivewm.worldmodel.reprojection import SeenBefore, Sightlines
 
 RIG = nuscenes_rig()
 CELL_PX = 4
@@ -33,7 +33,8 @@ def matched(before: WorldState, now: WorldState, *, layout: bool = True, motion:
     told = frame_conditions(SCENE.road, now, before, SCENE.conditions, rig)
     names = FrameConditions.__dataclass_fields__
     tensors = {name: torch.from_numpy(np.asarray(getattr(told, name)))[None, None] for name in names}
-    return seen_before(tensors, torch.tensor([not layout]), torch.tensor([not motion]), CELL_PX)
+    lines = Sightlines.of(tensors, torch.tensor([not layout]), torch.tensor([not motion]), CELL_PX)
+    return lines.seen_before(lines.ground_BTVP)
 
 
 def shown(state: WorldState) -> torch.Tensor:
