@@ -16,10 +16,11 @@ from drivewm.training.shards import Tensors
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.flow import FlowOptions, flow_loss
 from drivewm.worldmodel.pipeline import DreamPipeline
+from drivewm.worldmodel.reprojection import CANVAS_PX, Canvas
 from drivewm.worldmodel.sizes import WorldModelSize
 from drivewm.worldmodel.transformer import DriveTransformer
 
-DEPTH_WEIGHT = 0.2  # of the error of guessed log-depths, beside the error of latents
+CANVAS_WEIGHT = 0.5  # of the error of unfolded pictures, beside the error of latents
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,12 @@ def train_worldmodel(
         raise InputError(reason.format(*latent, size.name, *needed), hint="choose another --size or another autoencoder")
     clips = FrameCache(cache, options.seed)
     clips.check_latents(codec)
-    keys = tuple(key for key in clips.keys if key != "images")
     flow = FlowOptions()
 
     def batch_at(step: int) -> Tensors:
         """Clips and single frames in turn: as many frames, but of many more places, skies and lights."""
         single = step % 2 == 1
+        keys = clips.keys if single else tuple(key for key in clips.keys if key != "images")
         return clips.batch(step, options.batch * (size.window if single else 1), 1 if single else size.window, keys)
 
     def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -86,16 +87,16 @@ def train_worldmodel(
         weight = weight.view(*clean.shape[:3], 1, *clean.shape[-2:])
         weight = weight / weight.mean()
 
-        depth_error = torch.zeros(())
+        canvas = torch.zeros(())
 
         def predict(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, rows: slice) -> torch.Tensor:
-            nonlocal depth_error
+            nonlocal canvas
             told = {key: value[rows] for key, value in batch.items()}
-            predicted, depth_error = model(noisy, tau, step, told, {group: value[rows] for group, value in drop.items()})
+            predicted, canvas = model(noisy, tau, step, told, {group: value[rows] for group, value in drop.items()})
             return predicted
 
         losses = flow_loss(predict, clean, weight, flow, generator)  # its last prediction is that of the whole batch
-        return losses | {"loss": losses["loss"] + DEPTH_WEIGHT * depth_error, "depth": depth_error.detach()}
+        return losses | {"loss": losses["loss"] + CANVAS_WEIGHT * canvas, "canvas": canvas.detach()}
 
     torch.manual_seed(options.seed)
     trained: Any = fit(_EmbedAndDenoise(DriveTransformer.of_size(size)), loss_fn, batch_at, out, options, on_log)
@@ -105,7 +106,7 @@ def train_worldmodel(
 
 
 class _EmbedAndDenoise(torch.nn.Module):
-    """Conditions, denoiser and guess of depth in one forward pass, so that data-parallel wrappers see a single call."""
+    """Conditions, denoiser and canvas in one forward pass, so that data-parallel wrappers see a single call."""
 
     def __init__(self, network: DriveTransformer) -> None:
         super().__init__()
@@ -114,9 +115,19 @@ class _EmbedAndDenoise(torch.nn.Module):
     def forward(
         self, noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: Tensors, drop: Tensors
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Clean latents, and the mean error of guessed log-depths where the source tells depth."""
-        embedded = self.network.embed(told, drop)
-        predicted: torch.Tensor = self.network(noisy, tau, step, embedded)
-        known = ~told[UNTOLD + "layout"][..., None, None]
-        error = (self.network.guess_depth(noisy, tau, embedded).float() - embedded.sightlines.told_BTVP).abs()
-        return predicted, (error * known).mean()
+        """Clean latents, and how far the unfolded pictures are from the true ones, 0 where the batch brings no images."""
+        predicted: torch.Tensor = self.network(noisy, tau, step, self.network.embed(told, drop))
+        error = canvas_error(self.network.canvas, told) if "images" in told else predicted.new_zeros(())
+        return predicted, error
+
+
+def canvas_error(canvas: Canvas, told: Tensors) -> torch.Tensor:
+    """Mean absolute error of colours (-1..1) and log-depths (0..1) of unfolded latents; depth only where its source tells it."""
+    picture = canvas.picture(told["latent"].float()).float()
+    images = told["images"].flatten(0, 2).movedim(-1, 1).float() / 127.5 - 1.0
+    colour = torch.nn.functional.avg_pool2d(images, CANVAS_PX).view_as(picture[:, :, :, :3])
+    half = CANVAS_PX // 2
+    depth = told["log_depth"][..., half::CANVAS_PX, half::CANVAS_PX].float() / 255.0
+    known = ~told[UNTOLD + "layout"][..., None, None, None]
+    wrong = (picture[:, :, :, 3] - depth).abs() * known
+    return (picture[:, :, :, :3] - colour).abs().mean() + wrong.mean()
