@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from drivewm.datatypes import SemanticClass
 from drivewm.training.shards import Tensors
-from drivewm.worldmodel.reprojection import seen_before
+from drivewm.worldmodel.reprojection import Sightlines
 
 Images = NDArray[np.uint8]
-CELL_PX = 4
+POINT_PX = 2
 STANDING = (SemanticClass.BUILDING, SemanticClass.TREE, SemanticClass.ROAD, SemanticClass.MARKING, SemanticClass.SIDEWALK)
 PAINTED = {"vehicle": SemanticClass.VEHICLE, "building": SemanticClass.BUILDING}
 SMALLEST_PX = 24  # a patch of one paint in one camera that counts
@@ -25,16 +25,18 @@ SMALLEST_PX = 24  # a patch of one paint in one camera that counts
 def displaced(shown: Images, told: Tensors) -> float:
     """Root mean square difference (0..255) between standing things and where the frame before says they are.
 
-    ``shown`` [B, T, V, H, W, 3]; means over cells of 4 px, so that the grain of rain and snow counts little.
+    ``shown`` [B, T, V, H, W, 3]; means over 2 x 2 px.
     """
-    kept = torch.ones(len(shown), dtype=torch.bool)
-    seen = seen_before(told, ~kept, ~kept, CELL_PX)
+    none = torch.zeros(len(shown), dtype=torch.bool)
+    lines = Sightlines.of(told, none, none, POINT_PX)
     pixels = torch.from_numpy(shown).flatten(0, 2).movedim(-1, 1).float()
-    cells = torch.nn.functional.avg_pool2d(pixels, CELL_PX).unflatten(0, shown.shape[:3])
-    before = torch.cat([cells[:, :1], cells[:, :-1]], 1)
-    standing = torch.isin(told["label"][..., CELL_PX // 2 :: CELL_PX, CELL_PX // 2 :: CELL_PX], torch.tensor(STANDING))
-    counts = standing & (seen.share_BTN4.sum(-1) > 0.99).view(standing.shape)
-    error = ((seen.of(before) - cells) ** 2).mean(3)
+    points = torch.nn.functional.avg_pool2d(pixels, POINT_PX).unflatten(0, shown.shape[:3])
+    before = torch.cat([points[:, :1], points[:, :-1]], 1)
+    moved = lines.moved(before, lines.told)
+    half = POINT_PX // 2
+    standing = torch.isin(told["label"][..., half::POINT_PX, half::POINT_PX], torch.tensor(STANDING))
+    counts = standing & (moved[:, :, :, 3] == 1.0)
+    error = ((moved[:, :, :, :3] - points) ** 2).mean(3)
     return float(error[:, 1:][counts[:, 1:]].mean().sqrt())
 
 

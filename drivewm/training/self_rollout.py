@@ -18,12 +18,11 @@ from drivewm.errors import InputError
 from drivewm.training.cache import FrameCache
 from drivewm.training.loop import FitOptions, LossFn, OnLog, fit
 from drivewm.training.shards import Tensors
-from drivewm.training.worldmodel import CLIPS, EmbedAndDenoise, cell_weight, draw_drops, predictor
+from drivewm.training.worldmodel import CLIPS, EmbedAndDenoise, denoising_loss, draw_drops
 from drivewm.worldmodel.backends import backend_named, set_backend
-from drivewm.worldmodel.flow import FlowOptions, flow_loss
+from drivewm.worldmodel.flow import FlowOptions
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.session import Session
-from drivewm.worldmodel.sizes import WorldModelSize
 from drivewm.worldmodel.transformer import DriveTransformer
 
 
@@ -55,7 +54,7 @@ def with_own_past(
     return torch.cat([*shown, recorded[:, rollout.context + rollout.dreamed :]], 1)
 
 
-def rollout_loss(size: WorldModelSize, rollout: RolloutOptions) -> LossFn:
+def rollout_loss(rollout: RolloutOptions) -> LossFn:
     """The flow loss, in ``share`` of the batches of the frames after the model's own past (then also logged as "own_past")."""
     after_own = FlowOptions(clean_share=0.0, context_noise=0.0, past_frames=rollout.context + rollout.dreamed)
 
@@ -63,10 +62,9 @@ def rollout_loss(size: WorldModelSize, rollout: RolloutOptions) -> LossFn:
         latent, drop = batch["latent"].float(), draw_drops(CLIPS, batch, generator)
         own = bool(torch.rand((), generator=generator, device=latent.device) < rollout.share)
         if own:
-            network = getattr(model, "module", model).network  # within the wrapper of data-parallel training
-            latent = with_own_past(network, batch, drop, rollout, generator)
-        weight = cell_weight(batch["label"], size)
-        losses = flow_loss(predictor(model, batch, drop), latent, weight, after_own if own else FlowOptions(), generator)
+            inner: Any = getattr(model, "module", model)  # within the wrapper of data-parallel training
+            latent = with_own_past(inner.network, batch, drop, rollout, generator)
+        losses = denoising_loss(model, batch, drop, latent, after_own if own else FlowOptions(), generator)
         return losses | ({"own_past": losses["loss"].detach()} if own else {})
 
     return loss_fn
@@ -96,7 +94,7 @@ def train_self_rollout(
     def batch_at(step: int) -> Tensors:
         return clips.batch(step, options.batch, size.window, keys)
 
-    trained: Any = fit(EmbedAndDenoise(network), rollout_loss(size, rollout), batch_at, out, options, on_log)
+    trained: Any = fit(EmbedAndDenoise(network), rollout_loss(rollout), batch_at, out, options, on_log)
     tuned = pipeline.with_transformer(trained.network.cpu())
     tuned.save(out / "world")
     return tuned

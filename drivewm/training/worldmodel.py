@@ -15,10 +15,13 @@ from drivewm.training.loop import FitOptions, OnLog, fit
 from drivewm.training.shards import Tensors
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.backends import backend_named, set_backend
-from drivewm.worldmodel.flow import FlowOptions, Predict, flow_loss
+from drivewm.worldmodel.flow import FlowOptions, flow_loss
 from drivewm.worldmodel.pipeline import DreamPipeline
+from drivewm.worldmodel.reprojection import CANVAS_PX, Canvas
 from drivewm.worldmodel.sizes import WorldModelSize
 from drivewm.worldmodel.transformer import DriveTransformer
+
+CANVAS_WEIGHT = 0.5  # of the error of unfolded pictures, beside the error of latents
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +55,24 @@ def draw_drops(shares: DropShares, told: Tensors, generator: torch.Generator) ->
     return drop | {group: drop[group] | free | told[UNTOLD + group][:, 0] for group in ("layout", "boxes", "polylines")}
 
 
-def cell_weight(label: torch.Tensor, size: WorldModelSize) -> torch.Tensor:
-    """How much each latent cell matters [B, T, V, 1, h, w], 1 on average, for layouts [B, T, V, H, W]."""
-    weight = torch.nn.functional.avg_pool2d(pixel_weight(label.flatten(0, 2))[:, None], size.downsampling)
-    return weight.unflatten(0, label.shape[:3]) / weight.mean()
-
-
-def predictor(model: torch.nn.Module, batch: Tensors, drop: Tensors) -> Predict:
-    """The model as the flow asks it: for some rows of a batch."""
+def denoising_loss(
+    model: torch.nn.Module, batch: Tensors, drop: Tensors, clean: torch.Tensor, flow: FlowOptions, generator: torch.Generator
+) -> dict[str, torch.Tensor]:
+    """The flow loss of an `EmbedAndDenoise` on latents [B, T, V, C, h, w] under a batch's conditions, and its canvas' error."""
+    cell_px = batch["label"].shape[-1] // clean.shape[-1]
+    weight = torch.nn.functional.avg_pool2d(pixel_weight(batch["label"].flatten(0, 2))[:, None], cell_px)
+    weight = weight.view(*clean.shape[:3], 1, *clean.shape[-2:])
+    weight = weight / weight.mean()
+    canvas = torch.zeros(())
 
     def predict(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, rows: slice) -> torch.Tensor:
+        nonlocal canvas
         told = {key: value[rows] for key, value in batch.items()}
-        return model(noisy, tau, step, told, {group: value[rows] for group, value in drop.items()})
+        predicted, canvas = model(noisy, tau, step, told, {group: value[rows] for group, value in drop.items()})
+        return predicted
 
-    return predict
+    losses = flow_loss(predict, clean, weight, flow, generator)  # its last prediction is that of the whole batch
+    return losses | {"loss": losses["loss"] + CANVAS_WEIGHT * canvas, "canvas": canvas.detach()}
 
 
 def train_worldmodel(
@@ -86,18 +93,18 @@ def train_worldmodel(
         raise InputError(reason.format(*latent, size.name, *needed), hint="choose another --size or another autoencoder")
     clips = FrameCache(cache, options.seed)
     clips.check_latents(codec)
-    keys = tuple(key for key in clips.keys if key != "images")
     flow = FlowOptions()
 
     def batch_at(step: int) -> Tensors:
         """Clips and single frames in turn: as many frames, but of many more places, skies and lights."""
         single = step % 2 == 1
+        keys = clips.keys if single else tuple(key for key in clips.keys if key != "images")
         return clips.batch(step, options.batch * (size.window if single else 1), 1 if single else size.window, keys)
 
     def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
         clean = batch["latent"].float()
         drop = draw_drops(CLIPS if clean.shape[1] > 1 else SINGLE_FRAMES, batch, generator)
-        return flow_loss(predictor(model, batch, drop), clean, cell_weight(batch["label"], size), flow, generator)
+        return denoising_loss(model, batch, drop, clean, flow, generator)
 
     torch.manual_seed(options.seed)
     network = DriveTransformer.of_size(size)
@@ -109,12 +116,28 @@ def train_worldmodel(
 
 
 class EmbedAndDenoise(torch.nn.Module):
-    """Conditions and denoiser in one forward pass, so that data-parallel wrappers see a single call."""
+    """Conditions, denoiser and canvas in one forward pass, so that data-parallel wrappers see a single call."""
 
     def __init__(self, network: DriveTransformer) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: Tensors, drop: Tensors) -> torch.Tensor:
+    def forward(
+        self, noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: Tensors, drop: Tensors
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clean latents, and how far the unfolded pictures are from the true ones, 0 where the batch brings no images."""
         predicted: torch.Tensor = self.network(noisy, tau, step, self.network.embed(told, drop))
-        return predicted
+        error = canvas_error(self.network.canvas, told) if "images" in told else predicted.new_zeros(())
+        return predicted, error
+
+
+def canvas_error(canvas: Canvas, told: Tensors) -> torch.Tensor:
+    """Mean absolute error of colours (-1..1) and log-depths (0..1) of unfolded latents; depth only where its source tells it."""
+    picture = canvas.picture(told["latent"].float()).float()
+    images = told["images"].flatten(0, 2).movedim(-1, 1).float() / 127.5 - 1.0
+    colour = torch.nn.functional.avg_pool2d(images, CANVAS_PX).view_as(picture[:, :, :, :3])
+    half = CANVAS_PX // 2
+    depth = told["log_depth"][..., half::CANVAS_PX, half::CANVAS_PX].float() / 255.0
+    known = ~told[UNTOLD + "layout"][..., None, None, None]
+    wrong = (picture[:, :, :, 3] - depth).abs() * known
+    return (picture[:, :, :, :3] - colour).abs().mean() + wrong.mean()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from typing import TypeAlias
 
 import torch
 from diffusers.models.attention_dispatch import (
@@ -24,8 +25,8 @@ from drivewm.config import ATTENTION_VARIABLE
 from drivewm.errors import InputError, did_you_mean
 from drivewm.worldmodel.precision import multiplies_bf16
 
-Backend = AttentionBackendName
-NATIVE = AttentionBackendName.NATIVE
+Backend: TypeAlias = AttentionBackendName
+NATIVE: Backend = AttentionBackendName.NATIVE
 MOST_ROWS = 65_535  # CUDA's largest grid in y and z: flash, xformers and torch's efficient kernel lay the batch there
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 5e-3}
 #: what the network asks for: name -> (queries, keys, causal)

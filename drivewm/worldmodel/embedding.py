@@ -12,7 +12,7 @@ from torch import nn
 from drivewm.datatypes import Light, SemanticClass, Weather
 from drivewm.sim.raster.palette import PAINT_RGB
 from drivewm.worldmodel.conditions import BOX_SIZE, MOTION_SIZE, TOLD_CLASSES
-from drivewm.worldmodel.reprojection import SeenBefore, seen_before
+from drivewm.worldmodel.reprojection import CANVAS_PX, Sightlines
 from drivewm.worldmodel.sizes import WorldModelSize
 
 LAYOUT_CELL = 128  # features of the layout per latent cell
@@ -29,7 +29,7 @@ class Embedded:
     extra_BTMD: torch.Tensor  # condition tokens that spatial attention may look at
     frame_BTD: torch.Tensor  # steers the norms of a whole frame
     time_s_BT: torch.Tensor
-    seen_before: SeenBefore  # where each cell's point stood in the frame before
+    sightlines: Sightlines  # where each point of the picture looks, and how the ego came here
 
 
 def mlp(inputs: int, width: int) -> nn.Sequential:
@@ -99,7 +99,6 @@ class ConditionEmbedding(nn.Module):
         self.box, self.line = mlp(BOX_SIZE - 1, width), mlp(2 * size.polyline_points, width)
         self.no_box, self.no_line = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(width))
         self.no_motion = nn.Parameter(torch.zeros(width))
-        self.latent_px = size.downsampling
         self.text = nn.Linear(size.text_width, width) if size.text_width else None
         self.no_text = nn.Parameter(torch.zeros(width)) if size.text_width else None
 
@@ -137,8 +136,8 @@ class ConditionEmbedding(nn.Module):
         if self.text is not None and self.no_text is not None and "text" in told:
             text = torch.where(dropped("text", 2), self.no_text, self.text(told["text"].to(dtype)))
             extra.append(text[:, None].expand(-1, lead[1], -1, -1))
-        seen = seen_before(told, dropped("layout", 0), dropped("motion", 0), self.latent_px)
-        return Embedded(token_BTVPD.flatten(2, 3), cell_BTVhwE, torch.cat(extra, 2), moved + sky, told["time_s"], seen)
+        sight = Sightlines.of(told, dropped("layout", 0), dropped("motion", 0), CANVAS_PX)
+        return Embedded(token_BTVPD.flatten(2, 3), cell_BTVhwE, torch.cat(extra, 2), moved + sky, told["time_s"], sight)
 
 
 def camera_rays(intrinsics: torch.Tensor, ego_from_camera: torch.Tensor, raster: tuple[int, int], cell_px: int) -> torch.Tensor:

@@ -1,8 +1,8 @@
-"""Where each latent cell's point stood in the frame before: ego motion as geometry, not as a number to be learned.
+"""What a frame can know of itself from the frame before: ego motion as geometry, not as a number to be learned.
 
-A cell shows a point at the depth that the layout tells, or on the ground plane where none is told. Moved back by the ego's motion
-and projected into the cameras of the frame before, it says which latents to look at, across cameras too. What moves by itself or
-stands up from the ground without being told is off; the network sees the unmoved latents beside these.
+The latents of the frame before are unfolded into a fine picture of features. Every point of this frame, at the depth that the
+layout tells or, where none is told, that the unfolded picture guesses, is moved back by the ego's motion and looked up there.
+Latents themselves cannot be moved: one covers 8 x 8 px and does not turn into its neighbour when the picture shifts by four.
 """
 
 from __future__ import annotations
@@ -11,71 +11,107 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from drivewm.sim.raster.layout import LOG_DEPTH_RANGE_M
+from drivewm.worldmodel.sizes import WorldModelSize
 
 NEAR_M, FAR_M = 0.5, LOG_DEPTH_RANGE_M
+LOG_FAR = float(torch.log1p(torch.tensor(FAR_M)))
+CANVAS_PX = 2  # px per point of the unfolded picture
+FEATURES = 12  # of each point: colour, log-depth, and whatever training finds useful
 
 
 @dataclass(frozen=True, slots=True)
-class SeenBefore:
-    """For each of the V * h * w cells of a frame, four cells of the frame before and their shares (all 0 where unseen)."""
+class Sightlines:
+    """Where the points of B cars' pictures over T frames look, h x w of them per camera, and how the ego came here."""
 
-    cell_BTN4: torch.Tensor
-    share_BTN4: torch.Tensor
+    raster_px: tuple[int, int]
+    ray: torch.Tensor  # [B, T, V, h, w, 3], per metre of depth, in the ego frame
+    focal: torch.Tensor  # [B, T, V, 1, 1, 2], px
+    centre: torch.Tensor
+    pose: torch.Tensor  # [B, T, V, 4, 4], ego_from_camera
+    motion: torch.Tensor  # [B, T, 6]
+    told: torch.Tensor  # [B, T, V, h, w], log-depth of the layout, 0..1
+    no_layout: torch.Tensor  # bool [B]
+    no_motion: torch.Tensor  # bool [B]
 
-    def of(self, before: torch.Tensor) -> torch.Tensor:
-        """Latents [B, T, V, C, h, w] of the frame before, moved to where this frame sees them."""
-        batch, frames, views, channels, rows, columns = before.shape
-        flat = before.movedim(3, -1).reshape(batch, frames, -1, channels)
-        cells = self.cell_BTN4.flatten(2)[..., None].expand(-1, -1, -1, channels)
-        taken = flat.gather(2, cells).unflatten(2, (-1, 4)) * self.share_BTN4[..., None].to(flat.dtype)
-        return taken.sum(3).view(batch, frames, views, rows, columns, channels).movedim(-1, 3)
+    @classmethod
+    @torch.no_grad()
+    def of(cls, told: Mapping[str, torch.Tensor], no_layout: torch.Tensor, no_motion: torch.Tensor, point_px: int) -> Sightlines:
+        """From `FrameConditions` as tensors [B, T, ...]; a point stands for ``point_px`` x ``point_px`` px."""
+        height, width = told["label"].shape[-2:]
+        k, pose = told["intrinsics"].float(), told["ego_from_camera"].float()
+        with torch.autocast(k.device.type, enabled=False):  # bf16 has three digits, too few for a pixel
+            v, u = (point_px * (torch.arange(side // point_px, device=k.device) + 0.5) for side in (height, width))
+            pixel = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1)
+            focal, centre = k.diagonal(dim1=-2, dim2=-1)[..., None, None, :2], k[..., None, None, :2, 2]
+            ahead = nn.functional.pad((pixel - centre) / focal, (0, 1), value=1.0)
+            ray = (ahead.flatten(-3, -2) @ pose[..., :3, :3].transpose(-1, -2)).view(ahead.shape)
+        depth = told["log_depth"][..., point_px // 2 :: point_px, point_px // 2 :: point_px].float() / 255.0
+        return cls((height, width), ray, focal, centre, pose, told["motion"].float(), depth, no_layout, no_motion)
+
+    @property
+    def ground(self) -> torch.Tensor:
+        """Log-depth (0..1) [B, T, V, h, w] of the ground plane, which is far away above the horizon."""
+        down, high = self.ray[..., 2], self.pose[..., None, None, 2, 3]
+        depth_m = torch.where(down < 0, -high / down.clamp(max=-1e-4), FAR_M)
+        return torch.log1p(depth_m.clamp(NEAR_M, FAR_M)) / LOG_FAR
+
+    def moved(self, before: torch.Tensor, guessed: torch.Tensor) -> torch.Tensor:
+        """A picture [B, T, V, C, h, w] of the frames before as these frames see its points, and a channel: 1 where they do.
+
+        ``guessed`` log-depths [B, T, V, h, w] (0..1) count in clips whose layout is not told; without motion nothing is seen.
+        """
+        with torch.no_grad(), torch.autocast(before.device.type, enabled=False):
+            place = self._place_before(torch.where(self.no_layout[:, None, None, None, None], guessed.float(), self.told))
+            seen = (place.abs() <= 1.0).all(-1) & ~self.no_motion[:, None, None, None, None]
+            place = torch.where(seen[..., None], place, 2.0)
+        flat = before.flatten(0, 2).float()
+        found = nn.functional.grid_sample(flat, place.flatten(0, 2), padding_mode="border", align_corners=False)
+        found = torch.cat(
+            [found.view(*before.shape[:3], *found.shape[1:]), torch.ones_like(seen[:, :, :, None], dtype=flat.dtype)], 3
+        )
+        return found * seen[:, :, :, None]
+
+    def _place_before(self, log_depth: torch.Tensor) -> torch.Tensor:
+        """Where points stood in the same camera a frame earlier, [B, T, V, h, w, 2] in -1..1, edge to edge; 2 if behind it."""
+        depth_m = torch.expm1(log_depth * LOG_FAR).clamp(NEAR_M, FAR_M)
+        eye = self.pose[..., None, None, :3, 3]
+        x, y, z = (eye + depth_m[..., None] * self.ray).unbind(-1)  # in the ego frame of this frame
+        wide = (..., None, None, None)
+        step_x, step_y, turn = (self.motion[..., i][wide] for i in (2, 3, 4))
+        cos, sin = turn.cos(), turn.sin()
+        moved = torch.stack([cos * x - sin * y + step_x, sin * x + cos * y + step_y, z], -1) - eye
+        camera = (moved.flatten(-3, -2) @ self.pose[..., :3, :3]).view(moved.shape)
+        place = camera[..., :2] / camera[..., 2:].clamp(min=0.1) * self.focal + self.centre
+        half = torch.tensor([self.raster_px[1], self.raster_px[0]], device=place.device) / 2.0
+        return torch.where(camera[..., 2:] > 0.1, place / half - 1.0, 2.0)
 
 
-@torch.no_grad()
-def seen_before(
-    told: Mapping[str, torch.Tensor], no_layout_B: torch.Tensor, no_motion_B: torch.Tensor, cell_px: int
-) -> SeenBefore:
-    """`FrameConditions` tensors [B, T, ...] to the cells to look at; clips without motion look at none."""
-    label, motion = told["label"], told["motion"].float()
-    batch, frames, views, height, width = label.shape
-    rows, columns = height // cell_px, width // cell_px
-    k, pose = told["intrinsics"].float(), told["ego_from_camera"].float()
-    with torch.autocast(label.device.type, enabled=False):
-        v, u = (cell_px * (torch.arange(side, device=label.device) + 0.5) for side in (rows, columns))
-        pixel_P2 = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1).flatten(0, 1)
-        focal, centre = k.diagonal(dim1=-2, dim2=-1)[..., None, :2], k[..., None, :2, 2]
-        ahead = torch.nn.functional.pad((pixel_P2 - centre) / focal, (0, 1), value=1.0)  # [B, T, V, P, 3], depth 1
-        ray = ahead @ pose[..., :3, :3].transpose(-1, -2)
-        eye = pose[..., None, :3, 3]
-        down = ray[..., 2].clamp(max=-1e-4)
-        ground_m = torch.where(ray[..., 2] < 0, -eye[..., 2] / down, FAR_M)
-        code = told["log_depth"][..., cell_px // 2 :: cell_px, cell_px // 2 :: cell_px].flatten(-2).float()
-        told_m = torch.expm1(code * (torch.log1p(torch.tensor(FAR_M)) / 255.0))
-        depth_m = torch.where(no_layout_B[:, None, None, None], ground_m, told_m).clamp(NEAR_M, FAR_M)
-        point = eye + depth_m[..., None] * ray  # in the ego frame of this frame
-        step, turn = motion[:, :, None, None, 2:4], motion[:, :, None, None, 4]
-        cos, sin, x, y = turn.cos(), turn.sin(), point[..., 0], point[..., 1]
-        moved = torch.stack([cos * x - sin * y + step[..., 0], sin * x + cos * y + step[..., 1], point[..., 2]], -1)
-        relative = moved.flatten(2, 3)[:, :, None] - eye  # [B, T, V before, N, 3]
-        camera = relative @ pose[..., :3, :3]
-        place = camera[..., :2] / camera[..., 2:].clamp(min=0.1) * focal + centre
-        place = place / cell_px - 0.5  # column and row, counted from the middle of the first cell
-        last = torch.tensor([columns - 1, rows - 1], device=label.device)
-        beyond = ((place - last / 2).abs() / (last / 2 + 0.5)).amax(-1)  # <= 1 inside the picture
-        beyond = torch.where(camera[..., 2] > 0.1, beyond, torch.inf)
-        own = torch.eye(views, dtype=torch.bool, device=label.device).repeat_interleave(rows * columns, 1)
-        beyond = torch.where(own & (beyond <= 1.0), beyond - 1.0, beyond)
-        least, view = beyond.min(2)  # the same camera if it saw the point, else the one that saw it nearest to its middle
-        place = place.gather(2, view[:, :, None, :, None].expand(-1, -1, 1, -1, 2))[:, :, 0]
-        seen = (least <= 1.0) & ~no_motion_B[:, None, None]
-        place = torch.minimum(place.clamp(min=0.0), last)
-        first = torch.minimum(place.floor(), (last - 1).clamp(min=0))
-        part = place - first
-        share_x, share_y = torch.stack([1 - part[..., 0], part[..., 0]], -1), torch.stack([1 - part[..., 1], part[..., 1]], -1)
-        share = (share_y[..., :, None] * share_x[..., None, :]).flatten(-2) * seen[..., None]
-        corner = (view * rows + first[..., 1].long()) * columns + first[..., 0].long()
-        right, below = int(columns > 1), columns * int(rows > 1)
-        cell = corner[..., None] + torch.tensor([0, right, below, below + right], device=label.device)
-        return SeenBefore(cell.expand(batch, frames, -1, -1), share)
+class Canvas(nn.Module):
+    """Unfolds latents into a fine picture of features, and folds such a picture into features per latent cell."""
+
+    def __init__(self, size: WorldModelSize, cell_features: int) -> None:
+        super().__init__()
+        fine = size.downsampling // CANVAS_PX
+        self.unfold = nn.Sequential(
+            nn.Conv2d(size.latent_channels, 64, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(64, FEATURES * fine**2, 3, padding=1),
+            nn.PixelShuffle(fine),
+        )
+        self.fold = nn.Sequential(
+            nn.Conv2d(FEATURES + 1, cell_features, fine, stride=fine), nn.SiLU(), nn.Conv2d(cell_features, cell_features, 1)
+        )
+
+    def picture(self, latent: torch.Tensor) -> torch.Tensor:
+        """Features [B, T, V, FEATURES, h, w] of latents; three are taught to be colours (-1..1), the fourth log-depth."""
+        fine: torch.Tensor = self.unfold(latent.flatten(0, 2))
+        return fine.unflatten(0, latent.shape[:3])
+
+    def forward(self, before: torch.Tensor, lines: Sightlines) -> torch.Tensor:
+        """Features per cell [B, T, V, h, w, E] of what the frames before, latents [B, T, V, C, h, w], tell of these."""
+        picture = self.picture(before)
+        cells: torch.Tensor = self.fold(lines.moved(picture, picture[:, :, :, 3].detach()).flatten(0, 2))
+        return cells.movedim(1, -1).unflatten(0, before.shape[:3])

@@ -38,9 +38,10 @@ class Session:
         drop: frozenset[str] | Drop = frozenset(),
         guidance: float | RegionGuidance | None = None,
     ) -> None:
-        self.network, self.drop = network.eval(), drop
+        self.network, self.drop = network.eval(), frozenset(drop)
+        self._rows: Drop | None = drop if isinstance(drop, Mapping) else None
         self.steps = steps or network.size.dream_steps
-        self.guidance = guidance_of(guidance, frozenset() if isinstance(drop, Mapping) else drop)
+        self.guidance = guidance_of(guidance, self.drop if self._rows is None else frozenset())
 
     def start(self) -> Memory:
         """An empty past."""
@@ -80,6 +81,6 @@ class Session:
         return Memory(memory.past.with_frame(told, latent, recalled), memory.frame + 1)
 
     def _drop(self, batch: int, device: torch.device) -> Drop:
-        if isinstance(self.drop, Mapping):
-            return self.drop
+        if self._rows is not None:
+            return self._rows
         return {group: torch.ones(batch, dtype=torch.bool, device=device) for group in self.drop}

@@ -35,11 +35,6 @@ class WorldModelSize:
     def downsampling(self) -> int:
         return int(2 ** len(self.autoencoder_channels))
 
-    @property
-    def seen_channels(self) -> int:
-        """What the network sees of a latent cell: the noisy one, that of the frame before, and that moved by the ego's motion."""
-        return 3 * self.latent_channels
-
 
 SIZES = {
     size.name: size

@@ -17,6 +17,7 @@ from torch import nn
 
 from drivewm.worldmodel.attention import SpatialAttention, TemporalAttention
 from drivewm.worldmodel.embedding import LAYOUT_CELL, ConditionEmbedding, Drop, Embedded, mlp, scalar_features
+from drivewm.worldmodel.reprojection import Canvas
 from drivewm.worldmodel.sizes import WorldModelSize
 
 SCALAR_FEATURES = 16
@@ -67,7 +68,8 @@ class Recalled:
 
     keys: tuple[torch.Tensor, ...]
     values: tuple[torch.Tensor, ...]
-    latent: torch.Tensor | None
+    latent: torch.Tensor | None  # of the frame before
+    moved: torch.Tensor | None  # features of the frame before where this frame sees its points
     new: dict[
         int, tuple[torch.Tensor, torch.Tensor]
     ]  # each such block's last key and value: what the next frame may look back at
@@ -137,7 +139,8 @@ class CellHead(nn.Module):
         width, features = size.width, size.cell_width
         self.patch, self.features = size.patch, features
         self.token = nn.Linear(width, features * size.patch**2)
-        self.layout, self.seen = nn.Linear(LAYOUT_CELL, features), nn.Linear(size.seen_channels, features)
+        self.layout, self.moved = nn.Linear(LAYOUT_CELL, features), nn.Linear(LAYOUT_CELL, features)
+        self.seen = nn.Linear(2 * size.latent_channels, features)
         self.norms = nn.ModuleList(nn.LayerNorm(features, elementwise_affine=False, eps=1e-6) for _ in range(CELL_DEPTH))
         self.convolutions = nn.ModuleList(nn.Conv2d(features, features, 3, padding=1) for _ in range(CELL_DEPTH))
         self.steer, self.out = nn.Linear(size.steer_width, 2 * CELL_DEPTH * features), nn.Linear(features, size.latent_channels)
@@ -145,14 +148,18 @@ class CellHead(nn.Module):
         nn.init.zeros_(self.steer.bias)
 
     def forward(
-        self, token_BTLD: torch.Tensor, seen: torch.Tensor, layout: torch.Tensor, frame_BTE: torch.Tensor
+        self, token_BTLD: torch.Tensor, seen: torch.Tensor, cells: tuple[torch.Tensor, torch.Tensor], frame_BTE: torch.Tensor
     ) -> torch.Tensor:
-        """Latents [B, T, V, C, h, w] for ``seen``, the noisy latents and those of the frame before [B, T, V, 3 C, h, w]."""
+        """Latents [B, T, V, C, h, w] for ``seen``, the noisy latents and those of the frame before [B, T, V, 2 C, h, w].
+
+        ``cells`` [B, T, V, h, w, LAYOUT_CELL] are features of the layout, and of the frame before where this one sees its points.
+        """
+        layout, moved = cells
         batch, frames, views, _, rows, columns = seen.shape
         p = self.patch
         x = self.token(token_BTLD).view(batch, frames, views, rows // p, columns // p, p, p, self.features)
         x = x.transpose(4, 5).reshape(batch, frames, views, rows, columns, self.features)
-        x = x + self.layout(layout.to(x.dtype)) + self.seen(seen.movedim(3, -1).to(x.dtype))
+        x = x + self.layout(layout.to(x.dtype)) + self.moved(moved.to(x.dtype)) + self.seen(seen.movedim(3, -1).to(x.dtype))
         steer = self.steer(frame_BTE)[:, :, None, None, None].chunk(2 * CELL_DEPTH, -1)
         for index, convolution in enumerate(self.convolutions):
             h = nn.functional.silu(torch.addcmul(steer[2 * index + 1], self.norms[index](x), 1 + steer[2 * index]))
@@ -171,7 +178,7 @@ class DriveTransformer(ModelMixin, ConfigMixin):
         kept: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in size.items()}
         self.size = WorldModelSize(**kept)
         s, width = self.size, self.size.width
-        self.patch_in, self.conditions = nn.Linear(s.seen_channels * s.patch**2, width), ConditionEmbedding(s)
+        self.patch_in, self.conditions = nn.Linear(2 * s.latent_channels * s.patch**2, width), ConditionEmbedding(s)
         self.register_tokens = nn.Parameter(torch.randn(s.registers, width) * 0.02)
         self.noise, self.narrow = mlp(3 * SCALAR_FEATURES, width), nn.Linear(width, s.steer_width)
         self.steer = nn.Linear(s.steer_width, 9 * width)
@@ -181,6 +188,7 @@ class DriveTransformer(ModelMixin, ConfigMixin):
         )
         self.norm_out = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.steer_out, self.head = nn.Linear(s.steer_width, 2 * width), CellHead(s)
+        self.canvas, self.moved_in = Canvas(s, LAYOUT_CELL), nn.Linear(LAYOUT_CELL * s.patch**2, width)
         for layer in (self.steer, self.steer_out):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -197,11 +205,12 @@ class DriveTransformer(ModelMixin, ConfigMixin):
     def recall(self, past: Past, told: Embedded) -> Recalled:
         """``past`` as the frame described by ``told`` sees it."""
         if past.time_s_BS is None:
-            return Recalled((), (), None, {})
+            return Recalled((), (), None, None, {})
         since_s = past.time_s_BS - told.time_s_BT
         layers = [block.time for block in cast(list[Block], self.blocks) if block.time is not None]
         keys = tuple(layer.turned(key, since_s) for layer, key in zip(layers, past.keys, strict=True))
-        return Recalled(keys, past.values, past.latent, {})
+        moved = None if past.latent is None else self.canvas(past.latent, told.sightlines)
+        return Recalled(keys, past.values, past.latent, moved, {})
 
     def forward(
         self, noisy: torch.Tensor, tau_BT: torch.Tensor, step_B: torch.Tensor, told: Embedded, recalled: Recalled | None = None
@@ -210,19 +219,18 @@ class DriveTransformer(ModelMixin, ConfigMixin):
 
         With ``recalled`` (from `recall`) T is 1 and the frame looks at the past; its own keys and values are taken down there.
         """
-        batch, frames, views, _, rows, columns = noisy.shape
-        if recalled is not None and frames != 1:
-            raise ValueError(f"{frames} frames on a recalled past would see each other's future; show them one by one")
-        p = self.size.patch
-        before, tau_before_BT = self._frame_before(noisy, tau_BT, recalled)
+        if recalled is not None and noisy.shape[1] != 1:
+            raise ValueError(f"{noisy.shape[1]} frames on a recalled past would see each other's future; show them one by one")
         known, unknown = best_linear_guess(tau_BT)
-        known_before, _ = best_linear_guess(tau_before_BT)
-        before = before * known_before
-        seen = torch.cat([noisy * (known + NOISE_SHOWN * (1 - known)), before, told.seen_before.of(before)], 3)
-        x = seen.reshape(batch, frames, views, -1, rows // p, p, columns // p, p)
-        x = self.patch_in(x.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5).flatten(2, 4))
+        if recalled is None or recalled.latent is None:
+            before, tau_before_BT = self._frame_before(noisy, tau_BT)
+            moved = self.canvas(before, told.sightlines)
+        else:
+            before, tau_before_BT, moved = recalled.latent.to(noisy.dtype), torch.ones_like(tau_BT), recalled.moved
+        seen = torch.cat([noisy * (known + NOISE_SHOWN * (1 - known)), before], 3)
+        x = self.patch_in(self._tokens(seen.movedim(3, -1))) + self.moved_in(self._tokens(moved.to(seen.dtype)))
         x = x + told.token_BTLD.to(x.dtype)
-        x = torch.cat([x, self.register_tokens.to(x.dtype).expand(batch, frames, -1, -1)], 2)
+        x = torch.cat([x, self.register_tokens.to(x.dtype).expand(*x.shape[:2], -1, -1)], 2)
         scalars = (tau_BT, step_B[:, None].expand_as(tau_BT), tau_before_BT)
         noise = torch.cat([scalar_features(value, SCALAR_FEATURES) for value in scalars], -1)
         frame_BTE = self.narrow(nn.functional.silu(self.noise(noise.to(self.patch_in.weight.dtype)) + told.frame_BTD))
@@ -231,15 +239,17 @@ class DriveTransformer(ModelMixin, ConfigMixin):
             x = block(x, told, steer, recalled, index // self.size.time_every)
         scale, shift = self.steer_out(frame_BTE)[:, :, None].chunk(2, -1)
         x = torch.addcmul(shift, self.norm_out(x[:, :, : -self.size.registers]), 1 + scale)
-        return known * noisy + unknown * self.head(x, seen, told.cell_BTVhwE, frame_BTE)
+        return known * noisy + unknown * self.head(x, seen, (told.cell_BTVhwE, moved), frame_BTE)
+
+    def _tokens(self, cells: torch.Tensor) -> torch.Tensor:
+        """Cells [B, T, V, h, w, E] gathered into image tokens [B, T, L, E * patch * patch]."""
+        p = self.size.patch
+        pieces = cells.unflatten(4, (-1, p)).unflatten(3, (-1, p))  # [B, T, V, rows, p, columns, p, E]
+        return pieces.permute(0, 1, 2, 3, 5, 7, 4, 6).flatten(5).flatten(2, 4)
 
     @staticmethod
-    def _frame_before(noisy: torch.Tensor, tau_BT: torch.Tensor, recalled: Recalled | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Each frame's predecessor as it was shown, and its flow time; zeros and 0 at the start."""
-        if recalled is None:
-            before, tau = torch.zeros_like(noisy), torch.zeros_like(tau_BT)
-            before[:, 1:], tau[:, 1:] = noisy[:, :-1], tau_BT[:, :-1]
-            return before, tau
-        if recalled.latent is None:
-            return torch.zeros_like(noisy), torch.zeros_like(tau_BT)
-        return recalled.latent.to(noisy.dtype), torch.ones_like(tau_BT)
+    def _frame_before(noisy: torch.Tensor, tau_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What can be known of each frame's predecessor, and its flow time; zeros and 0 for the first."""
+        before, tau = torch.zeros_like(noisy), torch.zeros_like(tau_BT)
+        before[:, 1:], tau[:, 1:] = noisy[:, :-1], tau_BT[:, :-1]
+        return before * best_linear_guess(tau)[0], tau

@@ -41,7 +41,7 @@ def network() -> EmbedAndDenoise:
 
 
 def own_past_loss(model: EmbedAndDenoise) -> float:
-    losses = [rollout_loss(SIZE, ROLLOUT)(model, pendulum(900 + i, 32), torch.Generator().manual_seed(i)) for i in range(3)]
+    losses = [rollout_loss(ROLLOUT)(model, pendulum(900 + i, 32), torch.Generator().manual_seed(i)) for i in range(3)]
     return sum(float(loss["own_past"]) for loss in losses) / len(losses)
 
 
@@ -66,12 +66,12 @@ def test_the_middle_of_the_clip_is_what_a_session_dreams_and_the_rest_is_recorde
 def test_the_loss_after_ones_own_past_falls(tmp_path: Path) -> None:
     model = network()
     before = own_past_loss(model)
-    after = own_past_loss(fit(model, rollout_loss(SIZE, ROLLOUT), pendulum, tmp_path, OPTIONS))
+    after = own_past_loss(fit(model, rollout_loss(ROLLOUT), pendulum, tmp_path, OPTIONS))
     assert after < 0.7 * before
 
 
 def test_a_killed_rollout_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
-    options, loss_fn = replace(OPTIONS, steps=4, batch=2), rollout_loss(SIZE, replace(ROLLOUT, share=0.5))
+    options, loss_fn = replace(OPTIONS, steps=4, batch=2), rollout_loss(replace(ROLLOUT, share=0.5))
     whole = fit(network(), loss_fn, lambda step: pendulum(step, 2), tmp_path / "whole", options)
 
     def killed(model: torch.nn.Module, batch: Told, generator: torch.Generator) -> dict[str, torch.Tensor]:
