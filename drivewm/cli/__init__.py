@@ -43,8 +43,14 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    attention: str | None = typer.Option(
+        None, help="Kernels that attention runs on: native, flash, xformers ... (see `drivewm doctor`), also $DRIVEWM_ATTENTION."
+    ),
 ) -> None:
-    pass
+    if attention is not None:
+        from drivewm.worldmodel.backends import use_for_all
+
+        use_for_all(attention)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -135,6 +135,35 @@ def worldmodel(
     finish(as_json, {"world": folder / "world", "id": world}, f"{world} in {folder / 'world'}")
 
 
+@app.command("self-rollout")
+def self_rollout(
+    world: Annotated[str, typer.Argument(help="The world model to go on from: dream (the embedded one) or a folder.")],
+    cache: Cache,
+    steps: Steps = 1000,
+    learning_rate: Rate = 1e-4,
+    batch: Batch = 4,
+    dreamed: Annotated[int, typer.Option(help="Frames of a clip that the model dreams before it learns the rest.", min=1)] = 4,
+    share: Annotated[float, typer.Option(help="Of the batches; the others look back at recorded frames.", min=0, max=1)] = 0.5,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """A world model on its own past: it learns to go on from frames that it has dreamed itself, so that dreams drift less."""
+    from drivewm.config import run_folder
+    from drivewm.training.loop import FitOptions
+    from drivewm.training.self_rollout import RolloutOptions, train_self_rollout
+    from drivewm.worldmodel.world import EMBEDDED, DreamWorld, open_pipeline
+
+    folder, before = run_folder("self-rollout", out), open_pipeline(EMBEDDED if world == "dream" else Path(world))
+    settings = {"steps": steps, "learning_rate": learning_rate, "batch": batch, "dreamed": dreamed, "share": share, "seed": seed}
+    with recorded("self-rollout", folder, settings | {"cache": str(cache), "from": before.identity()}, as_json) as on_log:
+        rollout = RolloutOptions(dreamed=dreamed, share=share)
+        train_self_rollout(before, cache, folder, FitOptions(steps, batch, learning_rate, seed=seed), rollout, on_log)
+        name = DreamWorld.load(str(folder / "world")).id
+        on_log.made(world=name, autoencoder=before.codec.fingerprint(), **tracked.data_of(cache))
+    finish(as_json, {"world": folder / "world", "id": name}, f"{name} in {folder / 'world'}")
+
+
 @app.command()
 def readers(
     cache: Cache,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from drivewm.training.cache import FrameCache
 from drivewm.training.shards import Tensors
 from drivewm.worldmodel.conditions import FREE_REGIME
+from drivewm.worldmodel.guidance import RegionGuidance
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.precision import inference_autocast
 from drivewm.worldmodel.session import Session
@@ -25,6 +26,7 @@ class Regime:
     name: str
     drop: frozenset[str] = frozenset()
     steps: int | None = None  # denoising steps; None: the world model's own
+    guidance: float | RegionGuidance = 1.0  # above 1 insists on what is told where agents are
     shuffled_motion: bool = False  # every drive is told another drive's motion
     other_sky: bool = False  # every drive is told another weather and light from the first dreamed frame on
 
@@ -80,7 +82,7 @@ def dream_drives(pipeline: DreamPipeline, drives: Drives, regime: Regime, seed: 
         pipeline.codec,
         {key: value for key, value in drives.under(regime).told.items() if key not in ("images", "latent")},
     )
-    session = Session(pipeline.transformer, regime.steps, regime.drop)
+    session = Session(pipeline.transformer, regime.steps, regime.drop, regime.guidance)
     generator = torch.Generator().manual_seed(seed)
     memory = session.start()
     out: list[Images] = []

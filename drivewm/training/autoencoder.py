@@ -60,9 +60,12 @@ class _PixelRoundTrip(torch.nn.Module):
 
 
 def train_autoencoder(
-    cache: Path, out: Path, size: WorldModelSize, options: FitOptions, on_log: OnLog | None = None
+    cache: Path, out: Path, fresh: WorldModelSize | FrameCodec, options: FitOptions, on_log: OnLog | None = None
 ) -> FrameCodec:
-    """Train, measure the latents' mean and deviation, save to ``out/autoencoder``. Resumes from ``out``."""
+    """Train a new one of a size, or a given one further; measure the latents' mean and deviation, save to ``out/autoencoder``.
+
+    Resumes from ``out``.
+    """
     frames = FrameCache(cache, options.seed)
 
     def batch_at(step: int) -> Tensors:
@@ -80,8 +83,9 @@ def train_autoencoder(
         return {"loss": reconstruction_loss(pixels, target, weight), "psnr_db": psnr}
 
     torch.manual_seed(options.seed)
-    trained: Any = fit(_PixelRoundTrip(FrameCodec.of_size(size)), loss_fn, batch_at, out, options, on_log)
-    codec: FrameCodec = trained.codec.cpu()
+    codec = fresh if isinstance(fresh, FrameCodec) else FrameCodec.of_size(fresh)
+    trained: Any = fit(_PixelRoundTrip(codec), loss_fn, batch_at, out, options, on_log)
+    codec = trained.codec.cpu()
     measure_latents(codec, frames)
     codec.save(out / "autoencoder")
     return codec

@@ -66,7 +66,7 @@ def fit(
     AcceleratorState._reset_state()  # one process may train several networks, each in its own precision
     accelerator = Accelerator(mixed_precision=precision)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.98)
+        model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.98), fused=True
     )
     model, optimizer = accelerator.prepare(model, optimizer)
     inner = accelerator.unwrap_model(model)

@@ -37,6 +37,10 @@ class DreamPipeline(DiffusionPipeline):
     def of_parts(cls, transformer: DriveTransformer, codec: FrameCodec) -> DreamPipeline:
         return cls(transformer, codec.autoencoder, codec.mean_C.tolist(), codec.std_C.tolist())
 
+    def with_transformer(self, transformer: DriveTransformer) -> DreamPipeline:
+        """The same pipeline around another network."""
+        return DreamPipeline(transformer, self.autoencoder, self.config["latent_mean"], self.config["latent_std"])
+
     @property
     def codec(self) -> FrameCodec:
         codec = FrameCodec(self.autoencoder)

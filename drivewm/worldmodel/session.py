@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import torch
 
-from drivewm.worldmodel.embedding import Embedded
+from drivewm.worldmodel.embedding import Drop, Embedded
 from drivewm.worldmodel.flow import SMALLEST_STEP, sample
-from drivewm.worldmodel.given import Given
+from drivewm.worldmodel.given import Given, Predictor
+from drivewm.worldmodel.guidance import RegionGuidance, guidance_of
 from drivewm.worldmodel.transformer import DriveTransformer, Past
 
 
@@ -25,11 +26,23 @@ class Memory:
 
 
 class Session:
-    """A world-model network with fixed sampling settings."""
+    """A world-model network with fixed sampling settings.
 
-    def __init__(self, network: DriveTransformer, steps: int | None = None, drop: frozenset[str] = frozenset()) -> None:
-        self.network, self.drop = network.eval(), drop
+    ``drop`` are groups of conditions to leave out, for all dreams or each its own (group -> bool [B]); ``guidance`` is a scale
+    (1 is none) or a `RegionGuidance`.
+    """
+
+    def __init__(
+        self,
+        network: DriveTransformer,
+        steps: int | None = None,
+        drop: frozenset[str] | Drop = frozenset(),
+        guidance: float | RegionGuidance | None = None,
+    ) -> None:
+        self.network, self.drop = network.eval(), frozenset(drop)
+        self._rows: Drop | None = drop if isinstance(drop, Mapping) else None
         self.steps = steps or network.size.dream_steps
+        self.guidance = guidance_of(guidance, self.drop if self._rows is None else frozenset())
 
     def start(self) -> Memory:
         """An empty past."""
@@ -47,16 +60,24 @@ class Session:
     ) -> tuple[torch.Tensor, Memory]:
         """The next frame's latents from ``noise`` [B, 1, V, C, h, w], and the memory that holds it; ``given`` views are kept."""
         batch, device = noise.shape[0], noise.device
-        embedded = self.network.embed(told, self._drop(batch, device))
-        recalled = self.network.recall(memory.past, embedded)
-
-        def predict(x: torch.Tensor, tau: float, step: float) -> torch.Tensor:
-            taus, steps = torch.full((batch, 1), tau, device=device), torch.full((batch,), step, device=device)
-            predicted: torch.Tensor = self.network(x, taus, steps, embedded, recalled)
-            return predicted
-
+        drop = self._drop(batch, device)
+        embedded = self.network.embed(told, drop)
+        if self.guidance is not None and self.guidance.guidance_scale != 1.0:
+            predict = self.guidance.predictor(self.network, memory.past, told, drop, self.steps)
+        else:
+            predict = self._predictor(memory, embedded)
         latent = sample(predict if given is None else given.held(predict), noise, self.steps)
         return latent, self._kept(memory, embedded, latent)
+
+    def _predictor(self, memory: Memory, told: Embedded) -> Predictor:
+        recalled = self.network.recall(memory.past, told)
+
+        def predict(x: torch.Tensor, tau: float, step: float) -> torch.Tensor:
+            taus, steps = x.new_full((len(x), 1), tau), x.new_full((len(x),), step)
+            predicted: torch.Tensor = self.network(x, taus, steps, told, recalled)
+            return predicted
+
+        return predict
 
     def _kept(self, memory: Memory, told: Embedded, latent: torch.Tensor) -> Memory:
         batch, device = latent.shape[0], latent.device
@@ -65,5 +86,7 @@ class Session:
         self.network(latent, tau, step, told, recalled)
         return Memory(memory.past.with_frame(told, latent, recalled), memory.frame + 1)
 
-    def _drop(self, batch: int, device: torch.device) -> dict[str, torch.Tensor]:
+    def _drop(self, batch: int, device: torch.device) -> Drop:
+        if self._rows is not None:
+            return self._rows
         return {group: torch.ones(batch, dtype=torch.bool, device=device) for group in self.drop}

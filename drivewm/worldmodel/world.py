@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -18,8 +19,11 @@ from drivewm.datatypes import Action, CameraRig, Scene, WorldState
 from drivewm.errors import InputError
 from drivewm.sim.rigs import nuscenes_rig
 from drivewm.store import content_hash
+from drivewm.worldmodel.backends import backend_named, set_backend
 from drivewm.worldmodel.conditions import FREE_REGIME, GROUPS, FrameConditions
 from drivewm.worldmodel.given import Given
+from drivewm.worldmodel.guidance import RegionGuidance
+from drivewm.worldmodel.kernels import twin_on
 from drivewm.worldmodel.openings import Opening, Reference, Scratch, conditions_of
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.precision import inference_autocast
@@ -44,7 +48,8 @@ class DreamWorld:
 
     ``context`` is how a dream begins: "reference" (one frame of the reference world), "scratch" (nothing), or an `Opening`.
     ``drop`` leaves conditions out; ``FREE_REGIME`` leaves only past, motion, weather and light. ``steps`` (K) are the denoising
-    steps of a frame; by default those of the model's size. A camera that is lost delivers black.
+    steps of a frame; by default those of the model's size. ``guidance`` above 1 insists on what is told, by default in the cells
+    that agents cover (see `drivewm.worldmodel.guidance`). A camera that is lost delivers black.
     """
 
     def __init__(
@@ -55,7 +60,7 @@ class DreamWorld:
         steps: int | None = None,
         drop: frozenset[str] = frozenset(),
         context: str | Opening = "reference",
-        prompt: Prompt | None = None,
+        guidance: float | RegionGuidance | None = None,
     ) -> None:
         known: dict[str, Opening] = {"reference": Reference(), "scratch": Scratch()}
         opening = known.get(context) if isinstance(context, str) else context
@@ -69,10 +74,12 @@ class DreamWorld:
             raise InputError(
                 f"camera raster {rig.size_px} does not divide into cells of {cell} px", hint="choose another height and width"
             )
-        self.rig, self.opening, self._prompt = rig, opening, fitting_prompt(prompt, size)
-        untold = drop if prompt or not size.text_width else drop | {"text"}
-        self.codec, self.session, self.device = pipeline.codec, Session(pipeline.transformer, steps, untold), pipeline.device
-        self.id = ":".join([pipeline.identity(), *self._deviations(drop, prompt)])
+        self.rig, self.opening = rig, opening
+        self._prompt: Prompt | None = None
+        untold = drop | {"text"} if size.text_width else drop
+        self.codec, self.device = pipeline.codec, pipeline.device
+        self.session = Session(pipeline.transformer, steps, untold, guidance)
+        self.id = ":".join([pipeline.identity(), *self._deviations(drop)])
         self.latent_shape = (
             len(rig.names),
             size.latent_channels,
@@ -81,13 +88,34 @@ class DreamWorld:
         )
 
     @classmethod
-    def load(cls, name_or_path: str = "embedded", rig: CameraRig | None = None, **settings: Any) -> DreamWorld:
-        """Open weights saved by training; a ``rig`` is brought onto their raster. InputError when they are missing or damaged."""
+    def load(
+        cls,
+        name_or_path: str = "embedded",
+        rig: CameraRig | None = None,
+        attention: str | None = None,
+        compile: bool = False,
+        **settings: Any,
+    ) -> DreamWorld:
+        """Open weights saved by training, on the ``attention`` kernels of that name, with ``compile`` as fused kernels.
+
+        A ``rig`` is brought onto their raster. Raises InputError when they are missing or damaged or the kernels do not work.
+        """
         pipeline = open_pipeline(EMBEDDED if name_or_path == "embedded" else Path(name_or_path))
+        if attention or compile:
+            pipeline = pipeline.with_transformer(twin_on(pipeline.transformer, attention, compile))
         size_px = pipeline.transformer.size.size_px
         return cls(pipeline, nuscenes_rig(*size_px) if rig is None else rig.resized(*size_px), **settings)
 
-    def _deviations(self, drop: frozenset[str], prompt: Prompt | None) -> list[str]:
+    def told(self, prompt: Prompt) -> DreamWorld:
+        """The same world with a text that it dreams by. Raises InputError where its weights know no text."""
+        other = copy(self)
+        other._prompt = fitting_prompt(prompt, self.session.network.size)
+        session = self.session
+        other.session = Session(session.network, session.steps, session.drop - {"text"}, session.guidance)
+        other.id = f"{self.id}:{prompt.id}"
+        return other
+
+    def _deviations(self, drop: frozenset[str]) -> list[str]:
         """What sets this world apart from another one of the same weights: a score in it is another score."""
         session, usual = self.session, self.session.network.size.dream_steps
         free = ["free"] if drop >= FREE_REGIME else []
@@ -95,8 +123,8 @@ class DreamWorld:
         steps = [f"K{session.steps}"] if session.steps != usual else []
         rig = content_hash(self.rig)
         cameras = [] if rig == content_hash(nuscenes_rig(*self.rig.size_px, self.rig.rate_hz)) else [f"rig@{rig[:8]}"]
-        told = [prompt.id] if prompt else []
-        return free + without + steps + cameras + told + ([self.opening.id] if self.opening.id else [])
+        guided = session.guidance.deviations() if session.guidance else []
+        return free + without + steps + guided + cameras + ([self.opening.id] if self.opening.id else [])
 
     def start(self, scenes: Sequence[Scene], state: WorldState, seed: int) -> tuple[NDArray[np.uint8], DreamMemory]:
         images, memory = self.open(scenes, state, seed)
@@ -192,4 +220,6 @@ def _open(folder: str) -> DreamPipeline:
         pipeline: DreamPipeline = DreamPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     except Exception as error:  # diffusers, safetensors and json raise many kinds for damaged folders
         raise InputError(f"unreadable world model: {str(error).splitlines()[0]}", file=folder) from None
-    return pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+    pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+    set_backend(pipeline.transformer, backend_named(None, pipeline.device))
+    return pipeline
