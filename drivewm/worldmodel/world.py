@@ -21,6 +21,7 @@ from drivewm.sim.rigs import nuscenes_rig
 from drivewm.worldmodel.conditions import FREE_REGIME, GROUPS, FrameConditions, frame_conditions
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.precision import inference_autocast
+from drivewm.worldmodel.saved import check_finite, check_saved
 from drivewm.worldmodel.session import Memory, Session
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "worldmodel-tiny"
@@ -147,8 +148,10 @@ def open_pipeline(folder: Path) -> DreamPipeline:
 def _open(folder: str) -> DreamPipeline:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+    check_saved(Path(folder))
     try:
         pipeline: DreamPipeline = DreamPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     except Exception as error:  # diffusers, safetensors and json raise many kinds for damaged folders
         raise InputError(f"unreadable world model: {str(error).splitlines()[0]}", file=folder) from None
+    check_finite({"transformer": pipeline.transformer, "autoencoder": pipeline.autoencoder}, Path(folder))
     return pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
