@@ -12,7 +12,7 @@ import warnings
 import typer
 
 from drivewm import __version__
-from drivewm.cli import data, drive, house, onboard, scenario, train
+from drivewm.cli import data, drive, house, onboard, scenario, train, unsure
 from drivewm.cli.console import complain, sentence
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.add_typer(scenario.app, name="scenario")
 app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
 drive.add_to(app)
+unsure.add_to(app)
 onboard.add_to(app)
 
 

@@ -47,7 +47,7 @@ def dream(
             judged = made.case.score
             rows.append(
                 {"scene": scene.id, "film": made.film, "case": made.case_file, "valid": judged.valid, "total": judged.total}
-                | {"events": judged.events, "void_reasons": judged.void_reasons}
+                | {"events": judged.events, "void_reasons": judged.void_reasons, "unsure": made.unsure_file}
             )
             report(done, len(files), scene.id)
     lines = [

@@ -12,6 +12,7 @@ from drivewm.datatypes import Action, Rollout, Scene
 from drivewm.evaluation.cases import Case, drive
 from drivewm.evaluation.film import Take, write_film
 from drivewm.evaluation.gate import gate_for
+from drivewm.evaluation.overheard import Overheard, write_unsure
 from drivewm.protocols import Policy, World
 from drivewm.sim.raster import RasterWorld
 from drivewm.store import save_record
@@ -24,6 +25,7 @@ class DreamFilm:
     film: Path
     case_file: Path
     case: Case
+    unsure_file: Path | None  # expected error of every frame and camera, of a world that knows it
 
 
 def dream(scene: Scene, policy: Policy, world: World, out: str | Path, *, seed: int = 0, reference: bool = False) -> DreamFilm:
@@ -31,15 +33,16 @@ def dream(scene: Scene, policy: Policy, world: World, out: str | Path, *, seed: 
 
     With ``reference`` the same states as the reference world shows them stand below the dreamed frames.
     """
-    out = Path(out)
-    driven = drive([scene], policy, world, seed=seed, gate=gate_for(world))[0]
-    takes = [Take(world.id, driven.images)]
+    out, heard = Path(out), Overheard(world)
+    driven = drive([scene], policy, heard, seed=seed, gate=gate_for(world))[0]
+    takes = [Take(world.id, driven.images, heard.of_scene(0, len(driven.images)))]
     if reference:
         exact = RasterWorld(world.rig)
         takes.append(Take(exact.id, shown_in(exact, driven.case.rollout, seed)))
     write_film(out, driven.case.rollout, takes, world.rig)
     save_record(out.with_suffix(".safetensors"), driven.case)
-    return DreamFilm(out, out.with_suffix(".safetensors"), driven.case)
+    unsure_file = write_unsure(out.with_suffix(".unsure.json"), takes[0].unsure, driven.case.rollout, world)
+    return DreamFilm(out, out.with_suffix(".safetensors"), driven.case, unsure_file)
 
 
 def shown_in(world: World, rollout: Rollout, seed: int) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ import torch
 from drivewm.worldmodel.embedding import Embedded
 from drivewm.worldmodel.flow import SMALLEST_STEP, sample
 from drivewm.worldmodel.transformer import DriveTransformer, Past
+from drivewm.worldmodel.uncertainty import Guesses, doubt_of, no_doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Memory:
 
     past: Past
     frame: int
+    doubt: torch.Tensor | None = None  # of the last frame, squared [B, V, h, w]; None before the first and where K is 1
 
 
 class Session:
@@ -38,7 +40,7 @@ class Session:
     def observe(self, memory: Memory, told: Mapping[str, torch.Tensor], latent: torch.Tensor) -> Memory:
         """Take a given frame (latents [B, 1, V, C, h, w]) as the past, as if it had been dreamed."""
         embedded = self.network.embed(told, self._drop(latent.shape[0], latent.device))
-        return self._kept(memory, embedded, latent)
+        return self._kept(memory, embedded, latent, no_doubt(latent))
 
     @torch.no_grad()
     def dream(self, memory: Memory, told: Mapping[str, torch.Tensor], noise: torch.Tensor) -> tuple[torch.Tensor, Memory]:
@@ -52,15 +54,17 @@ class Session:
             predicted: torch.Tensor = self.network(x, taus, steps, embedded, recalled)
             return predicted
 
-        latent = sample(predict, noise, self.steps)
-        return latent, self._kept(memory, embedded, latent)
+        guesses = Guesses(predict)
+        latent = sample(guesses, noise, self.steps)
+        doubt = doubt_of(guesses.first, latent, memory.doubt) if self.steps > 1 else None
+        return latent, self._kept(memory, embedded, latent, doubt)
 
-    def _kept(self, memory: Memory, told: Embedded, latent: torch.Tensor) -> Memory:
+    def _kept(self, memory: Memory, told: Embedded, latent: torch.Tensor, doubt: torch.Tensor | None) -> Memory:
         batch, device = latent.shape[0], latent.device
         recalled = self.network.recall(memory.past, told)
         tau, step = torch.ones(batch, 1, device=device), torch.full((batch,), SMALLEST_STEP, device=device)
         self.network(latent, tau, step, told, recalled)
-        return Memory(memory.past.with_frame(told, latent, recalled), memory.frame + 1)
+        return Memory(memory.past.with_frame(told, latent, recalled), memory.frame + 1, doubt)
 
     def _drop(self, batch: int, device: torch.device) -> dict[str, torch.Tensor]:
         return {group: torch.ones(batch, dtype=torch.bool, device=device) for group in self.drop}

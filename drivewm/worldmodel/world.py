@@ -14,7 +14,7 @@ import torch
 from diffusers.utils import logging
 from numpy.typing import NDArray
 
-from drivewm.datatypes import Action, CameraRig, Scene, WorldState
+from drivewm.datatypes import Action, Array, CameraRig, Scene, WorldState
 from drivewm.errors import InputError
 from drivewm.sim.raster.world import RasterWorld
 from drivewm.sim.rigs import nuscenes_rig
@@ -23,6 +23,7 @@ from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.precision import inference_autocast
 from drivewm.worldmodel.saved import check_finite, check_saved
 from drivewm.worldmodel.session import Memory, Session
+from drivewm.worldmodel.uncertainty import Calibration, calibration_in
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "worldmodel-tiny"
 
@@ -66,6 +67,7 @@ class DreamWorld:
             )
         self.rig, self.context = rig, context
         self.codec, self.session, self.device = pipeline.codec, Session(pipeline.transformer, steps, drop), pipeline.device
+        self.calibration: Calibration | None = None
         self.id = ":".join([pipeline.identity(), *self._deviations()])
         self.latent_shape = (
             len(rig.names),
@@ -77,8 +79,20 @@ class DreamWorld:
     @classmethod
     def load(cls, name_or_path: str = "embedded", rig: CameraRig | None = None, **settings: Any) -> DreamWorld:
         """Open weights saved by training. Raises InputError when they are missing or damaged."""
-        pipeline = open_pipeline(EMBEDDED if name_or_path == "embedded" else Path(name_or_path))
-        return cls(pipeline, rig or nuscenes_rig(*pipeline.transformer.size.size_px), **settings)
+        folder = EMBEDDED if name_or_path == "embedded" else Path(name_or_path)
+        pipeline = open_pipeline(folder)
+        world = cls(pipeline, rig or nuscenes_rig(*pipeline.transformer.size.size_px), **settings)
+        world.calibration = calibration_in(folder, pipeline.identity())
+        return world
+
+    def unsure(self, memory: DreamMemory) -> Array | None:
+        """How far each camera of the last frame may be off [B, V], in grey levels of 255 (root mean square), 0 for a given one.
+
+        None where that is not known: weights without `drivewm calibrate`, a single denoising step, a regime not calibrated.
+        """
+        curve = self.calibration and self.calibration.curve(self.session.steps, self.session.drop)
+        doubt = memory.session.doubt
+        return curve.of_cameras(doubt.cpu().numpy()) if curve and doubt is not None else None
 
     def _deviations(self) -> list[str]:
         """What sets this world apart from another one of the same weights: a score in it is another score."""
