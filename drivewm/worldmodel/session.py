@@ -13,7 +13,7 @@ import torch
 from drivewm.worldmodel.embedding import Embedded
 from drivewm.worldmodel.flow import SMALLEST_STEP, sample
 from drivewm.worldmodel.transformer import DriveTransformer, Past
-from drivewm.worldmodel.uncertainty import Guesses, doubt_of, no_doubt
+from drivewm.worldmodel.uncertainty import Guesses, doubt_of, doubt_of_given
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Session:
     def observe(self, memory: Memory, told: Mapping[str, torch.Tensor], latent: torch.Tensor) -> Memory:
         """Take a given frame (latents [B, 1, V, C, h, w]) as the past, as if it had been dreamed."""
         embedded = self.network.embed(told, self._drop(latent.shape[0], latent.device))
-        return self._kept(memory, embedded, latent, no_doubt(latent))
+        return self._kept(memory, embedded, latent, doubt_of_given(latent, told["lost"][:, 0]))
 
     @torch.no_grad()
     def dream(self, memory: Memory, told: Mapping[str, torch.Tensor], noise: torch.Tensor) -> tuple[torch.Tensor, Memory]:
@@ -56,7 +56,7 @@ class Session:
 
         guesses = Guesses(predict)
         latent = sample(guesses, noise, self.steps)
-        doubt = doubt_of(guesses.first, latent, memory.doubt) if self.steps > 1 else None
+        doubt = doubt_of(guesses.first, latent, memory.doubt, told["lost"][:, 0]) if self.steps > 1 else None
         return latent, self._kept(memory, embedded, latent, doubt)
 
     def _kept(self, memory: Memory, told: Embedded, latent: torch.Tensor, doubt: torch.Tensor | None) -> Memory:

@@ -2,7 +2,7 @@
 
 Each denoising step guesses the clean frame. Where the first guess, made of noise and what is known, is the last one too, the
 frame was decided by what is known; where they differ, by chance. The guesses are made anyway, so this costs next to nothing.
-A frame that is dreamed on top of dreamed ones inherits part of their doubt; a frame that was given has none.
+A frame that is dreamed on top of dreamed ones inherits part of their doubt; a given one has none, a lost camera all there is.
 """
 
 from __future__ import annotations
@@ -36,16 +36,21 @@ class Guesses:
         return guess
 
 
-def doubt_of(first: torch.Tensor, last: torch.Tensor, before: torch.Tensor | None) -> torch.Tensor:
-    """Squared doubt [B, V, h, w] of a frame: how far guesses [B, 1, V, C, h, w] are apart, mean over channels, and what is
-    inherited of the doubt ``before``."""
+def doubt_of(first: torch.Tensor, last: torch.Tensor, before: torch.Tensor | None, lost_BV: torch.Tensor) -> torch.Tensor:
+    """Squared doubt [B, V, h, w] of a dreamed frame: how far guesses [B, 1, V, C, h, w] are apart, mean over channels, and what
+    is inherited of the doubt ``before``."""
     changed = (last.float() - first.float()).square().mean(3)[:, 0]
-    return changed if before is None else changed + CARRIED * before
+    return _but_lost(changed if before is None else changed + CARRIED * before, lost_BV)
 
 
-def no_doubt(latent: torch.Tensor) -> torch.Tensor:
-    """The doubt [B, V, h, w] of a given frame (latents [B, 1, V, C, h, w])."""
-    return torch.zeros_like(latent[:, 0, :, 0], dtype=torch.float32)
+def doubt_of_given(latent: torch.Tensor, lost_BV: torch.Tensor) -> torch.Tensor:
+    """Squared doubt [B, V, h, w] of a given frame (latents [B, 1, V, C, h, w]): none at all."""
+    return _but_lost(torch.zeros_like(latent[:, 0, :, 0], dtype=torch.float32), lost_BV)
+
+
+def _but_lost(doubt: torch.Tensor, lost_BV: torch.Tensor) -> torch.Tensor:
+    """Of a lost camera nothing is known: its doubt is the variance of all latents, which is 1."""
+    return torch.where(lost_BV[..., None, None], torch.ones_like(doubt), doubt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ def look(pipeline: Any, drives: Drives, regime: Regime, readers: Readers, seed: 
             began = time.perf_counter()
             kept[name].append(SIGNALS[name](dreamed).float().numpy())
             if name == OURS:  # what the session itself pays for it
-                doubt_of(dreamed.latent, dreamed.latent, dreamed.before.doubt)
+                doubt_of(dreamed.latent, dreamed.latent, dreamed.before.doubt, dreamed.told["lost"][:, 0])
             cost[name] += time.perf_counter() - began
 
     late, codec = slice(drives.context, None), pipeline.codec
