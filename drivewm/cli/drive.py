@@ -96,6 +96,7 @@ def _row(scene_id: str, made: Any) -> dict[str, Any]:
         "ended": made.case.rollout.ended,
         "events": judged.events,
         "void_reasons": judged.void_reasons,
+        "unsure": made.unsure_file,
     }
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from drivewm.evaluation.cases import Case, judged, reference_progress_m
 from drivewm.evaluation.film import Take, write_film
 from drivewm.evaluation.futures_film import Future, write_futures
 from drivewm.evaluation.gate import gate_for
+from drivewm.evaluation.overheard import Overheard, write_unsure
 from drivewm.evaluation.whatif import Course, Shown, Split, drive_course, futures
 from drivewm.protocols import World
 from drivewm.sim.raster import RasterWorld
@@ -28,6 +30,7 @@ class DreamFilm:
     case_file: Path
     case: Case
     branch: str = ""
+    unsure_file: Path | None = None  # expected error of every frame and camera, of a world that knows it
 
 
 def dream(scene: Scene, course: Course, world: World, out: str | Path, *, seed: int = 0, reference: bool = False) -> DreamFilm:
@@ -35,10 +38,12 @@ def dream(scene: Scene, course: Course, world: World, out: str | Path, *, seed: 
 
     With ``reference`` the same states as the reference world shows them stand below the dreamed frames.
     """
-    out = Path(out)
-    driven = drive_course(scene, course, world, seed=seed)
-    write_film(out, driven.rollout, _takes(driven, world, seed, reference), world.rig)
-    return _kept(out, out.with_suffix(".safetensors"), driven, world)
+    out, heard = Path(out), Overheard(world)
+    driven = drive_course(scene, course, heard, seed=seed)
+    unsure = heard.of_scene(0, len(driven.images))
+    write_film(out, driven.rollout, _takes(driven, world, seed, reference, unsure), world.rig)
+    kept = _kept(out, out.with_suffix(".safetensors"), driven, world)
+    return replace(kept, unsure_file=write_unsure(out.with_suffix(".unsure.json"), unsure, driven.rollout, world))
 
 
 def dream_futures(
@@ -58,8 +63,8 @@ def dream_futures(
     ]
 
 
-def _takes(driven: Shown, world: World, seed: int, reference: bool) -> Sequence[Take]:
-    takes = [Take(world.id, driven.images)]
+def _takes(driven: Shown, world: World, seed: int, reference: bool, unsure: NDArray[Any] | None = None) -> Sequence[Take]:
+    takes = [Take(world.id, driven.images, unsure)]
     if reference:
         exact = RasterWorld(world.rig)
         takes.append(Take(exact.id, shown_in(exact, driven.rollout, seed)))

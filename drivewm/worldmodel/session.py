@@ -15,6 +15,7 @@ from drivewm.worldmodel.flow import SMALLEST_STEP, sample
 from drivewm.worldmodel.given import Given, Predictor
 from drivewm.worldmodel.guidance import RegionGuidance, guidance_of
 from drivewm.worldmodel.transformer import DriveTransformer, Past
+from drivewm.worldmodel.uncertainty import Guesses, doubt_of, doubt_of_given
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Memory:
 
     past: Past
     frame: int
+    doubt: torch.Tensor | None = None  # of the last frame, squared [B, V, h, w]; None before the first and where K is 1
 
 
 class Session:
@@ -52,7 +54,7 @@ class Session:
     def observe(self, memory: Memory, told: Mapping[str, torch.Tensor], latent: torch.Tensor) -> Memory:
         """Take a given frame (latents [B, 1, V, C, h, w]) as the past, as if it had been dreamed."""
         embedded = self.network.embed(told, self._drop(latent.shape[0], latent.device))
-        return self._kept(memory, embedded, latent)
+        return self._kept(memory, embedded, latent, doubt_of_given(latent, told["lost"][:, 0]))
 
     @torch.no_grad()
     def dream(
@@ -66,8 +68,10 @@ class Session:
             predict = self.guidance.predictor(self.network, memory.past, told, drop, self.steps)
         else:
             predict = self._predictor(memory, embedded)
-        latent = sample(predict if given is None else given.held(predict), noise, self.steps)
-        return latent, self._kept(memory, embedded, latent)
+        guesses = Guesses(predict if given is None else given.held(predict))
+        latent = sample(guesses, noise, self.steps)
+        doubt = doubt_of(guesses.first, latent, memory.doubt, told["lost"][:, 0]) if self.steps > 1 else None
+        return latent, self._kept(memory, embedded, latent, doubt)
 
     def _predictor(self, memory: Memory, told: Embedded) -> Predictor:
         recalled = self.network.recall(memory.past, told)
@@ -79,12 +83,12 @@ class Session:
 
         return predict
 
-    def _kept(self, memory: Memory, told: Embedded, latent: torch.Tensor) -> Memory:
+    def _kept(self, memory: Memory, told: Embedded, latent: torch.Tensor, doubt: torch.Tensor | None) -> Memory:
         batch, device = latent.shape[0], latent.device
         recalled = self.network.recall(memory.past, told)
         tau, step = torch.ones(batch, 1, device=device), torch.full((batch,), SMALLEST_STEP, device=device)
         self.network(latent, tau, step, told, recalled)
-        return Memory(memory.past.with_frame(told, latent, recalled), memory.frame + 1)
+        return Memory(memory.past.with_frame(told, latent, recalled), memory.frame + 1, doubt)
 
     def _drop(self, batch: int, device: torch.device) -> Drop:
         if self._rows is not None:

@@ -15,7 +15,7 @@ import torch
 from diffusers.utils import logging
 from numpy.typing import NDArray
 
-from drivewm.datatypes import Action, CameraRig, Scene, WorldState
+from drivewm.datatypes import Action, Array, CameraRig, Scene, WorldState
 from drivewm.errors import InputError
 from drivewm.sim.rigs import nuscenes_rig
 from drivewm.store import content_hash
@@ -27,8 +27,10 @@ from drivewm.worldmodel.kernels import twin_on
 from drivewm.worldmodel.openings import Opening, Reference, Scratch, conditions_of
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.precision import inference_autocast
+from drivewm.worldmodel.saved import check_finite, check_saved
 from drivewm.worldmodel.session import Memory, Session
 from drivewm.worldmodel.text import Prompt, fitting_prompt
+from drivewm.worldmodel.uncertainty import Calibration, calibration_in
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "worldmodel-tiny"
 
@@ -75,8 +77,9 @@ class DreamWorld:
                 f"camera raster {rig.size_px} does not divide into cells of {cell} px", hint="choose another height and width"
             )
         self.rig, self.opening = rig, opening
-        self._prompt: Prompt | None = None
+        self._prompt, self._deaf = fitting_prompt(None, size), "text" in drop
         untold = drop | {"text"} if size.text_width else drop
+        self.calibration: Calibration | None = None
         self.codec, self.device = pipeline.codec, pipeline.device
         self.session = Session(pipeline.transformer, steps, untold, guidance)
         self.id = ":".join([pipeline.identity(), *self._deviations(drop)])
@@ -100,18 +103,32 @@ class DreamWorld:
 
         A ``rig`` is brought onto their raster. Raises InputError when they are missing or damaged or the kernels do not work.
         """
-        pipeline = open_pipeline(EMBEDDED if name_or_path == "embedded" else Path(name_or_path))
+        folder = EMBEDDED if name_or_path == "embedded" else Path(name_or_path)
+        pipeline = open_pipeline(folder)
+        calibration = calibration_in(folder, pipeline.identity())
         if attention or compile:
             pipeline = pipeline.with_transformer(twin_on(pipeline.transformer, attention, compile))
         size_px = pipeline.transformer.size.size_px
-        return cls(pipeline, nuscenes_rig(*size_px) if rig is None else rig.resized(*size_px), **settings)
+        world = cls(pipeline, nuscenes_rig(*size_px) if rig is None else rig.resized(*size_px), **settings)
+        world.calibration = calibration
+        return world
+
+    def unsure(self, memory: DreamMemory) -> Array | None:
+        """How far each camera of the last frame may be off [B, V], in grey levels of 255 (root mean square), 0 for a given one.
+
+        None where that is not known: weights without `drivewm calibrate`, a single denoising step, a regime not calibrated.
+        """
+        curve = self.calibration and self.calibration.curve(self.session.steps, self.session.drop)
+        doubt = memory.session.doubt
+        return curve.of_cameras(doubt.cpu().numpy()) if curve and doubt is not None else None
 
     def told(self, prompt: Prompt) -> DreamWorld:
         """The same world with a text that it dreams by. Raises InputError where its weights know no text."""
         other = copy(self)
         other._prompt = fitting_prompt(prompt, self.session.network.size)
         session = self.session
-        other.session = Session(session.network, session.steps, session.drop - {"text"}, session.guidance)
+        heard = session.drop if self._deaf else session.drop - {"text"}
+        other.session = Session(session.network, session.steps, heard, session.guidance)
         other.id = f"{self.id}:{prompt.id}"
         return other
 
@@ -216,10 +233,12 @@ def open_pipeline(folder: Path) -> DreamPipeline:
 def _open(folder: str) -> DreamPipeline:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+    check_saved(Path(folder))
     try:
         pipeline: DreamPipeline = DreamPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     except Exception as error:  # diffusers, safetensors and json raise many kinds for damaged folders
         raise InputError(f"unreadable world model: {str(error).splitlines()[0]}", file=folder) from None
+    check_finite({"transformer": pipeline.transformer, "autoencoder": pipeline.autoencoder}, Path(folder))
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
     set_backend(pipeline.transformer, backend_named(None, pipeline.device))
     return pipeline
