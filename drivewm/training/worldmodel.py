@@ -11,10 +11,13 @@ import torch
 from drivewm.errors import InputError
 from drivewm.training.autoencoder import pixel_weight
 from drivewm.training.cache import UNTOLD, FrameCache
-from drivewm.training.loop import FitOptions, OnLog, fit
+from drivewm.training.loading import NamedBatches
+from drivewm.training.loop import FitOptions, LossFn, OnLog, fit
+from drivewm.training.processes import first_process, processes
 from drivewm.training.shards import Tensors
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.flow import FlowOptions, flow_loss
+from drivewm.worldmodel.parallel import cameras_shared
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.sizes import WorldModelSize
 from drivewm.worldmodel.transformer import DriveTransformer
@@ -48,6 +51,26 @@ def draw_drops(shares: DropShares, told: Tensors, generator: torch.Generator) ->
     return drop | {group: drop[group] | free | told[UNTOLD + group][:, 0] for group in ("layout", "boxes", "polylines")}
 
 
+def worldmodel_loss(size: WorldModelSize) -> LossFn:
+    """Shortcut forcing on latents, agents' cells weighted up, conditions dropped by chance."""
+    flow, shares = FlowOptions(), DropShares()
+
+    def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        clean = batch["latent"].float()
+        drop = draw_drops(shares, batch, generator)
+        weight = torch.nn.functional.avg_pool2d(pixel_weight(batch["label"].flatten(0, 2))[:, None], size.downsampling)
+        weight = weight.view(*clean.shape[:3], 1, *clean.shape[-2:])
+        weight = weight / weight.mean()
+
+        def predict(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, rows: slice) -> torch.Tensor:
+            told = {key: value[rows] for key, value in batch.items()}
+            return model(noisy, tau, step, told, {group: value[rows] for group, value in drop.items()})
+
+        return flow_loss(predict, clean, weight, flow, generator)
+
+    return loss_fn
+
+
 def train_worldmodel(
     cache: Path,
     codec: FrameCodec,
@@ -67,34 +90,27 @@ def train_worldmodel(
     clips = FrameCache(cache, options.seed)
     clips.check_latents(codec)
     keys = tuple(key for key in clips.keys if key != "images")
-    flow, shares = FlowOptions(), DropShares()
 
-    def batch_at(step: int) -> Tensors:
+    def shape_at(step: int) -> tuple[int, int]:
         """Clips and single frames in turn: as many frames, but of many more places, skies and lights."""
         single = step % 2 == 1
-        return clips.batch(step, options.batch * (size.window if single else 1), 1 if single else size.window, keys)
+        return options.batch * (size.window if single else 1), 1 if single else size.window
 
-    def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        clean = batch["latent"].float()
-        drop = draw_drops(shares, batch, generator)
-        weight = torch.nn.functional.avg_pool2d(pixel_weight(batch["label"].flatten(0, 2))[:, None], size.downsampling)
-        weight = weight.view(*clean.shape[:3], 1, *clean.shape[-2:])
-        weight = weight / weight.mean()
-
-        def predict(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, rows: slice) -> torch.Tensor:
-            told = {key: value[rows] for key, value in batch.items()}
-            return model(noisy, tau, step, told, {group: value[rows] for group, value in drop.items()})
-
-        return flow_loss(predict, clean, weight, flow, generator)
+    batches = NamedBatches(lambda step: clips.batch(step, *shape_at(step), keys), lambda step: clips.names(step, *shape_at(step)))
 
     torch.manual_seed(options.seed)
-    trained: Any = fit(_EmbedAndDenoise(DriveTransformer.of_size(size)), loss_fn, batch_at, out, options, on_log)
+    model = EmbedAndDenoise(DriveTransformer.of_size(size))
+    processes()  # the launcher's environment becomes a group before teams are made of it
+    with cameras_shared(model, options.context):
+        trained: Any = fit(model, worldmodel_loss(size), batches, out, options, on_log)
     pipeline = DreamPipeline.of_parts(trained.network.cpu(), codec)
-    pipeline.save(out / "world")
+    with first_process() as first:
+        if first:
+            pipeline.save(out / "world")
     return pipeline
 
 
-class _EmbedAndDenoise(torch.nn.Module):
+class EmbedAndDenoise(torch.nn.Module):
     """Conditions and denoiser in one forward pass, so that data-parallel wrappers see a single call."""
 
     def __init__(self, network: DriveTransformer) -> None:
