@@ -10,6 +10,7 @@ import torch
 from drivewm.datatypes import SemanticClass
 from drivewm.training.cache import FrameCache
 from drivewm.training.loop import FitOptions, OnLog, fit
+from drivewm.training.processes import first_process
 from drivewm.training.shards import Tensors
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.sizes import WorldModelSize
@@ -87,7 +88,9 @@ def train_autoencoder(
     trained: Any = fit(_PixelRoundTrip(codec), loss_fn, batch_at, out, options, on_log)
     codec = trained.codec.cpu()
     measure_latents(codec, frames)
-    codec.save(out / "autoencoder")
+    with first_process() as first:
+        if first:
+            codec.save(out / "autoencoder")
     return codec
 
 
@@ -130,7 +133,9 @@ def train_decoder(cache: Path, codec: FrameCodec, out: Path, options: FitOptions
 
     fit(_Decoder(codec), loss_fn, batch_at, out, options, on_log)
     codec = codec.cpu()
-    codec.save(out / "autoencoder")
+    with first_process() as first:
+        if first:
+            codec.save(out / "autoencoder")
     return codec
 
 

@@ -11,11 +11,14 @@ import torch
 from drivewm.errors import InputError
 from drivewm.training.autoencoder import pixel_weight
 from drivewm.training.cache import UNTOLD, FrameCache
+from drivewm.training.loading import NamedBatches
 from drivewm.training.loop import FitOptions, OnLog, fit
+from drivewm.training.processes import first_process, processes
 from drivewm.training.shards import Tensors
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.backends import backend_named, set_backend
 from drivewm.worldmodel.flow import FlowOptions, flow_loss
+from drivewm.worldmodel.parallel import cameras_shared
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.reprojection import CANVAS_PX, Canvas
 from drivewm.worldmodel.sizes import WorldModelSize
@@ -75,6 +78,13 @@ def denoising_loss(
     return losses | {"loss": losses["loss"] + CANVAS_WEIGHT * canvas, "canvas": canvas.detach()}
 
 
+def worldmodel_loss(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Shortcut forcing on latents, agents' cells weighted up, conditions dropped by chance."""
+    clean = batch["latent"].float()
+    drop = draw_drops(CLIPS if clean.shape[1] > 1 else SINGLE_FRAMES, batch, generator)
+    return denoising_loss(model, batch, drop, clean, FlowOptions(), generator)
+
+
 def train_worldmodel(
     cache: Path,
     codec: FrameCodec,
@@ -93,25 +103,27 @@ def train_worldmodel(
         raise InputError(reason.format(*latent, size.name, *needed), hint="choose another --size or another autoencoder")
     clips = FrameCache(cache, options.seed)
     clips.check_latents(codec)
-    flow = FlowOptions()
 
-    def batch_at(step: int) -> Tensors:
+    def shape_at(step: int) -> tuple[int, int]:
         """Clips and single frames in turn: as many frames, but of many more places, skies and lights."""
         single = step % 2 == 1
-        keys = clips.keys if single else tuple(key for key in clips.keys if key != "images")
-        return clips.batch(step, options.batch * (size.window if single else 1), 1 if single else size.window, keys)
+        return options.batch * (size.window if single else 1), 1 if single else size.window
 
-    def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        clean = batch["latent"].float()
-        drop = draw_drops(CLIPS if clean.shape[1] > 1 else SINGLE_FRAMES, batch, generator)
-        return denoising_loss(model, batch, drop, clean, flow, generator)
+    def batch_at(step: int) -> Tensors:
+        keys = clips.keys if step % 2 == 1 else tuple(key for key in clips.keys if key != "images")
+        return clips.batch(step, *shape_at(step), keys)
 
     torch.manual_seed(options.seed)
     network = DriveTransformer.of_size(size)
     set_backend(network, backend_named(head_width=size.width // size.heads, training=True))
-    trained: Any = fit(EmbedAndDenoise(network), loss_fn, batch_at, out, options, on_log)
+    model, batches = EmbedAndDenoise(network), NamedBatches(batch_at, lambda step: clips.names(step, *shape_at(step)))
+    processes()  # the launcher's environment becomes a group before teams are made of it
+    with cameras_shared(model, options.context):
+        trained: Any = fit(model, worldmodel_loss, batches, out, options, on_log)
     pipeline = DreamPipeline.of_parts(trained.network.cpu(), codec)
-    pipeline.save(out / "world")
+    with first_process() as first:
+        if first:
+            pipeline.save(out / "world")
     return pipeline
 
 

@@ -5,6 +5,8 @@ Which kernel runs (native, flash, xformers) is the network's own setting, see `d
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -26,10 +28,13 @@ class SpatialAttention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
+        self.all_cameras: Callable[[torch.Tensor], torch.Tensor] | None = None  # where processes share them: `parallel`
 
     def forward(self, x_NLD: torch.Tensor, condition_NMD: torch.Tensor) -> torch.Tensor:
         width = x_NLD.shape[-1]
         q, k, v = self.qkv(x_NLD).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        if self.all_cameras is not None:
+            k, v = self.all_cameras(torch.stack([k, v])).unbind()
         kv = nn.functional.linear(condition_NMD, self.qkv.weight[width:], self.qkv.bias[width:])
         k_condition, v_condition = kv.unflatten(-1, (2, self.heads, -1)).unbind(-3)
         k, v = torch.cat([k, k_condition], 1), torch.cat([v, v_condition], 1)

@@ -172,6 +172,10 @@ class CellHead(nn.Module):
 class DriveTransformer(ModelMixin, ConfigMixin):
     """Predicts clean latents from noised ones (x-prediction), given conditions and the causal past."""
 
+    _supports_gradient_checkpointing = True
+    _no_split_modules = ("Block",)
+    gradient_checkpointing = False  # each block's inside is computed again on the way back instead of kept
+
     @register_to_config
     def __init__(self, size: dict[str, Any]) -> None:
         super().__init__()
@@ -235,8 +239,10 @@ class DriveTransformer(ModelMixin, ConfigMixin):
         noise = torch.cat([scalar_features(value, SCALAR_FEATURES) for value in scalars], -1)
         frame_BTE = self.narrow(nn.functional.silu(self.noise(noise.to(self.patch_in.weight.dtype)) + told.frame_BTD))
         steer = self.steer(frame_BTE).unflatten(-1, (9, -1))
+        again = self.gradient_checkpointing and torch.is_grad_enabled() and recalled is None
         for index, block in enumerate(self.blocks):
-            x = block(x, told, steer, recalled, index // self.size.time_every)
+            part = (block, x, told, steer, recalled, index // self.size.time_every)
+            x = self._gradient_checkpointing_func(*part) if again else block(*part[1:])
         scale, shift = self.steer_out(frame_BTE)[:, :, None].chunk(2, -1)
         x = torch.addcmul(shift, self.norm_out(x[:, :, : -self.size.registers]), 1 + scale)
         return known * noisy + unknown * self.head(x, seen, (told.cell_BTVhwE, moved), frame_BTE)
