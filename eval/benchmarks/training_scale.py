@@ -76,9 +76,7 @@ def steps(size: WorldModelSize, options: FitOptions) -> tuple[int, float]:
         seen.append((resident_bytes("VmHWM"), time.process_time()))  # before the checkpoint, which copies
 
     with tempfile.TemporaryDirectory() as folder:
-        fit(
-            EmbedAndDenoise(DriveTransformer.of_size(size)), worldmodel_loss, lambda _: batch, Path(folder), options, on_log
-        )
+        fit(EmbedAndDenoise(DriveTransformer.of_size(size)), worldmodel_loss, lambda _: batch, Path(folder), options, on_log)
     return seen[-1][0] - before, seen[-1][1] - seen[-2][1]
 
 
