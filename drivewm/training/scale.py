@@ -149,5 +149,6 @@ def _this_machine(side: int = 1024, seconds: float = 0.5) -> Hardware:
         products += 1
     peak = threads * products * 2.0 * side**3 / (time.process_time() - began)
     memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    source = f"peak of {'bf16' if bf16 else 'fp32'} products measured now on {threads} threads; {CPU_SHARE:.0%} of it is what tiny reached"
+    kind = "bf16" if bf16 else "fp32"
+    source = f"peak of {kind} products measured now on {threads} threads; {CPU_SHARE:.0%} of it is what tiny reached"
     return Hardware("cpu", memory, peak, CPU_SHARE, source, bf16)

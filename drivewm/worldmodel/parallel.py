@@ -1,10 +1,10 @@
 """Context parallel: the processes of a team each hold some of a rig's cameras, of every frame.
 
-Everything but spatial attention stays within a camera, also the past and the frame before, so only its keys and values travel: each process asks
-with its own cameras' tokens and looks at all of them. What belongs to the whole frame (registers, boxes, lines, motion, sky) is
-computed by each. The answer is put together again, so a loss sees what one process would have made. Every exchange on the way
-forward is the sum of what all say of it on the way back; the loss stands in every process, so the mean of the gradients over
-all processes is the gradient.
+Everything but spatial attention stays within a camera, also the past and the frame before, so only its keys and values travel:
+each process asks with its own cameras' tokens and looks at all of them. What belongs to the whole frame (registers, boxes,
+lines, motion, sky) is computed by each. The answer is put together again, so a loss sees what one process would have made.
+Every exchange on the way forward is the sum of what all say of it on the way back; the loss stands in every process, so the
+mean of the gradients over all processes is the gradient.
 """
 
 from __future__ import annotations
