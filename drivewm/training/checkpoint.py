@@ -36,7 +36,7 @@ class Checkpoint:
             named |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
         with first_process() as first:
             kept = {}
-            for name, value in named.items():
+            for name, value in sorted(named.items()):  # in one order everywhere, for gathering is done by all together
                 tensor = whole(value)
                 if first:
                     kept[name] = tensor.contiguous().clone() if name.startswith("optimizer.") else tensor.contiguous()
@@ -60,7 +60,7 @@ class Checkpoint:
 
     @torch.no_grad()
     def _take(self, stored: Any) -> None:
-        keys = set(stored.keys())
+        keys = sorted(stored.keys())
         for prefix, mine in (("model.", self.model.state_dict()), ("average.", self.average)):
             extra = {key for key in keys if key.startswith(prefix)} - {prefix + name for name in mine}
             if extra:

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 
 from drivewm.training.worldmodel import EmbedAndDenoise
 from drivewm.worldmodel.attention import SpatialAttention
+from drivewm.worldmodel.backends import NATIVE, Backend, set_backend
 from drivewm.worldmodel.flow import FlowOptions
 from drivewm.worldmodel.sizes import WorldModelSize
 from drivewm.worldmodel.transformer import DriveTransformer
@@ -36,6 +37,7 @@ class Piece:
     context: int = 1  # processes that share them
     checkpointing: bool = False
     bf16: bool = True
+    flash: bool = True  # attention keeps no scores, as on GPUs; a CPU's two products do
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,11 @@ class Counted:
 
 
 def count(piece: Piece) -> Counted:
-    """Counts a step of clips of the size's window; single frames take as much, for there are as many of them."""
+    """Counts a step of clips of the size's window that bring their images as well, which single frames do in turn."""
     size = piece.size
     with FakeTensorMode():
         model = EmbedAndDenoise(DriveTransformer.of_size(size)).train()
+        set_backend(model, Backend._NATIVE_FLASH if piece.flash else NATIVE)
         if piece.checkpointing:
             model.network.enable_gradient_checkpointing()
         if piece.context > 1:
@@ -64,8 +67,9 @@ def count(piece: Piece) -> Counted:
                 model(noisy, tau, step, told, drop)
             forward = flops.get_total_flops()
             with _autocast(piece):
-                error = (model(noisy, tau, step, told, drop).float() - target) ** 2
-                loss = (error * weight).mean((2, 3, 4, 5)).mean()
+                predicted, canvas = model(noisy, tau, step, told, drop)
+                error = (predicted.float() - target) ** 2
+                loss = (error * weight).mean((2, 3, 4, 5)).mean() + canvas
             loss.backward()
     shortcut = 2 * FlowOptions().bootstrap_share * forward
     flop = flops.get_total_flops() - forward + shortcut
@@ -115,6 +119,8 @@ def _inputs(piece: Piece) -> tuple[Any, ...]:
     told = {name: torch.empty(raster, dtype=torch.uint8) for name in ("label", "log_depth", "paint")}
     told |= {name: torch.empty(lead, dtype=torch.int64) for name in ("weather", "light")}
     told |= {
+        "images": torch.empty(*raster, 3, dtype=torch.uint8),
+        "untold_layout": torch.empty(lead, dtype=torch.bool),
         "lost": torch.empty(raster[:3], dtype=torch.bool),
         "motion": torch.empty(*lead, 6),
         "sun": torch.empty(*lead, 2),

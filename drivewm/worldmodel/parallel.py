@@ -1,10 +1,10 @@
 """Context parallel: the processes of a team each hold some of a rig's cameras, of every frame.
 
-Everything but spatial attention stays within a camera, also the past, so only its keys and values travel: each process asks
-with its own cameras' tokens and looks at all of them. What belongs to the whole frame (registers, boxes, lines, motion, sky) is
-computed by each. The answer is put together again, so a loss sees what one process would have made. Every exchange on the way
-forward is the sum of what all say of it on the way back; the loss stands in every process, so the mean of the gradients over
-all processes is the gradient.
+Everything but spatial attention stays within a camera, also the past and the frame before, so only its keys and values travel:
+each process asks with its own cameras' tokens and looks at all of them. What belongs to the whole frame (registers, boxes,
+lines, motion, sky) is computed by each. The answer is put together again, so a loss sees what one process would have made.
+Every exchange on the way forward is the sum of what all say of it on the way back; the loss stands in every process, so the
+mean of the gradients over all processes is the gradient.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from drivewm.errors import InputError
 from drivewm.worldmodel.attention import SpatialAttention
 from drivewm.worldmodel.transformer import DriveTransformer
 
-#: conditions that each camera has of its own, [B, T, V, ...]
-OF_CAMERAS = ("label", "log_depth", "paint", "lost", "intrinsics", "ego_from_camera")
+#: what each camera has of its own in a batch, [B, T, V, ...]
+OF_CAMERAS = ("label", "log_depth", "paint", "lost", "intrinsics", "ego_from_camera", "images", "latent")
 CAMERA_AXIS = 2
 
 
@@ -85,7 +85,8 @@ class _AllCameras:
 def cameras_shared(model: nn.Module, context: int) -> Iterator[None]:
     """While open, ``model(noisy, tau, step, told, drop)`` around a `DriveTransformer` runs on teams of ``context`` processes.
 
-    Each process gives whole inputs, the same in a team, and receives the whole answer; weights and their names do not change.
+    Each process gives whole inputs, the same in a team, and receives the whole answer: latents, and an error that is a mean over
+    cameras. Weights and their names do not change.
     """
     if context == 1:
         yield
@@ -98,10 +99,11 @@ def cameras_shared(model: nn.Module, context: int) -> Iterator[None]:
         noisy, tau, step, told, drop = given
         return team.mine(noisy), tau, step, _told(told, team), drop
 
-    hooks = [
-        model.register_forward_pre_hook(mine),
-        model.register_forward_hook(lambda _, __, answer: team.joined(answer).contiguous()),
-    ]
+    def everyones(_: nn.Module, __: Any, answer: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        latents, error = answer
+        return team.joined(latents).contiguous(), team.joined(error[None], 0).mean()
+
+    hooks = [model.register_forward_pre_hook(mine), model.register_forward_hook(everyones)]
     for attention in attentions:
         attention.all_cameras = _AllCameras(team, network.size.registers)
     try:

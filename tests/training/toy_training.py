@@ -58,6 +58,7 @@ def batch_at(step: int) -> Tensors:
         "ego_from_camera": torch.from_numpy(RIG.ego_from_camera).float().expand(*lead, VIEWS, 4, 4),
         "time_s": 0.2 * torch.arange(FRAMES).float().expand(lead),
         "latent": torch.randn(*lead, VIEWS, SIZE.latent_channels, 2, 4, generator=g),
+        "images": torch.randint(0, 255, (*raster, 3), dtype=torch.uint8, generator=g),
         **{f"untold_{group}": torch.zeros(lead, dtype=torch.bool) for group in ("layout", "boxes", "polylines")},
     }
 
@@ -85,9 +86,9 @@ def answer_and_gradients(context: int = 1) -> Tensors:
     model, batch = network(), batch_at(7)
     tau, step = torch.rand(ROWS, FRAMES, generator=torch.Generator().manual_seed(8)), torch.full((ROWS,), 0.25)
     with cameras_shared(model, context):
-        said = model(batch["latent"], tau, step, batch, {})
-        ((said - 1.0) ** 2).mean().backward()
-    out = {"answer": said.detach()}
+        said, canvas = model(batch["latent"], tau, step, batch, {})
+        (((said - 1.0) ** 2).mean() + canvas).backward()
+    out = {"answer": said.detach(), "canvas": canvas.detach()}
     for name, weight in model.named_parameters():
         grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
         if context > 1:
