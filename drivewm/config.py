@@ -14,6 +14,7 @@ from drivewm.errors import InputError
 from drivewm.store import device_name, source_commit
 
 RUNS_VARIABLE = "DRIVEWM_RUNS"
+ATTENTION_VARIABLE = "DRIVEWM_ATTENTION"  # which attention kernels networks run on, see `drivewm doctor`
 CONTENT = ("scenarios", "policies", "eval")
 
 

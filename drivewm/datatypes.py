@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from drivewm.geometry import height_at_m, point_at_s
+from drivewm.geometry import height_at_m
 
 Array = NDArray[Any]
 
@@ -349,6 +349,12 @@ class Scene:
     # where it is not seen. Then it goes on as its script says, if it is there at that moment, else it stays away. Empty: no log.
     log_s_m: Array = field(default_factory=lambda: np.zeros((0, 0)), metadata=LATER)
     log_until_s: Array = field(default_factory=lambda: np.zeros(0), metadata=LATER)
+    names: tuple[str, ...] = field(default=(), metadata=LATER)  # of the agents, as the scenario calls them; bystanders have ""
+    # Changes by hand, in the order in which they take place. Rows [E, 5]: from a time (s) on, the agent of this row is there (1)
+    # or not (0); one that is there already is shifted at that moment, in m along its path and to its left.
+    edits: Array = field(default_factory=lambda: np.zeros((0, 5)), metadata=LATER)
+    # On rails: where and how fast (x, y, yaw, speed) agents take the ego to be, [T, 4] ``dt_s`` apart. Empty: as it is.
+    rails: Array = field(default_factory=lambda: np.zeros((0, 4)), metadata=LATER)
 
     def conditions_at(self, t_s: float) -> Conditions:
         return [self.conditions, *(later for start_s, later in self.condition_changes if t_s >= start_s - 1e-9)][-1]
@@ -392,11 +398,6 @@ class Observation(Records):
 
 ROUTE_POINTS = 32
 ROUTE_SPACING_M = 2.0
-
-
-def route_ahead_xy(route_xy: Array, from_s_m: float) -> Array:
-    """The next ROUTE_POINTS of a route [R, 2] from arc length ``from_s_m`` on, in the route's own frame."""
-    return point_at_s(route_xy, from_s_m + ROUTE_SPACING_M * np.arange(ROUTE_POINTS))[:, :2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,10 @@ class World(Protocol):
     rig: CameraRig
 
     def start(self, scenes: Sequence[Scene], state: WorldState, seed: int) -> tuple[NDArray[np.uint8], Any]:
-        """First frames [B, V, H, W, 3] for the states [B], and memory."""
+        """First frames [B, V, H, W, 3] for the states [B], and memory.
+
+        A memory that keeps the scenes is a dataclass with a field ``scenes``; when scenes are edited on the way, it is replaced.
+        """
 
     def step(self, memory: Any, state: WorldState, action: Action) -> tuple[NDArray[np.uint8], Any]:
         """Frames after ``action`` led to ``state`` (both [B]; one camera period after the last call), and new memory."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass, is_dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivewm.datatypes import EGO_SHAPE, Action, Array, Provenance, Rollout, Scene, Trajectory, WorldState
+from drivewm.datatypes import EGO_SHAPE, Action, Agents, Array, Provenance, Rollout, Scene, Trajectory, WorldState
 from drivewm.errors import InputError
 from drivewm.metrics.boxes import overlap
 from drivewm.policies.observation import Observer
@@ -35,42 +37,94 @@ def rollout(
     ``latency_ms`` is the wall time of `Policy.act` divided by the number of cars it planned for.
     Raises InputError when the scenes' time step does not divide the camera period.
     """
-    engine = Engine(scenes)
-    plan_every = _steps_per_frame(world.rig.rate_hz, engine.dt_s)
-    horizon = np.array([scene.steps for scene in scenes])
-    log = _Log(end=horizon.copy(), ended=["horizon"] * len(scenes))
-    state = engine.start()
-    taken, world_memory = world.start(scenes, state.world, seed)
-    faults = CameraFaults(scenes, world.rig)
-    memory = policy.start(len(scenes), seed)
-    observer = Observer(scenes, policy.spec.history)
-    log.add_state(0, state.world)
-    for frame in range(int(np.ceil(horizon.max() / plan_every))):
-        images = faults.seen(taken, state.world.t_s)
+    drives = Underway(scenes, policy, world, seed=seed)
+    while not drives.finished:
+        drives.advance(on_frame)
+    return drives.records()
+
+
+class Underway:
+    """A batch of drives at a camera frame that is not yet shown.
+
+    `advance` goes on by one frame, `fork` makes another future of the same past, `edit` changes the scenes from now on. A fork
+    copies what belongs to the past and shares nothing that changes later.
+    """
+
+    def __init__(self, scenes: Sequence[Scene], policy: Policy, world: World, *, seed: int) -> None:
+        self.scenes, self.policy, self.world, self.seed = tuple(scenes), policy, world, seed
+        self.engine = Engine(scenes)
+        self.plan_every = steps_per_frame(world.rig.rate_hz, self.engine.dt_s)
+        self.state, self.frame = self.engine.start(), 0
+        self.drivers: tuple[str, ...] = (policy.spec.id,)
+        horizon = np.array([scene.steps for scene in scenes])
+        self._log = _Log(end=horizon.copy(), ended=["horizon"] * len(scenes))
+        self._log.add_state(0, self.state.world)
+        self._faults, self._observer = CameraFaults(scenes, world.rig), Observer(scenes, policy.spec.history)
+        self._policy_memory = policy.start(len(scenes), seed)
+        self._world_memory: Any = None
+
+    @property
+    def finished(self) -> bool:
+        return self.frame > 0 and self._log.finished(self.frame * self.plan_every)
+
+    def advance(self, on_frame: OnFrame | None = None) -> None:
+        """Show this frame, let the policy plan, and follow the plan until the next one."""
+        images = self._faults.seen(self._shown(), self.state.world.t_s)
         if on_frame:
-            on_frame(frame, images, state.world)
-        observation = observer.observe(images, state.world)
-        truth = GroundTruth(scenes, state.world, partial(roll_forward, engine, state)) if policy.spec.privileged else None
+            on_frame(self.frame, images, self.state.world)
+        observation = self._observer.observe(images, self.state.world)
+        futures = partial(roll_forward, self.engine, self.state)
+        truth = GroundTruth(self.scenes, self.state.world, futures) if self.policy.spec.privileged else None
         began = time.perf_counter()
-        plan, memory = policy.act(observation, memory, truth)
-        log.latency_ms.append(1e3 * (time.perf_counter() - began) / len(scenes))
-        plan = log.add_plan(frame * plan_every, plan, policy.spec.plan_t_s)
-        planned_at = state.world.ego_xy_yaw_world
-        for step in range(plan_every):
-            action = track(plan, step * engine.dt_s, planned_at, state.world)
-            state = engine.step(state, action)
-            log.actions.append(action)
-            log.add_state(frame * plan_every + step + 1, state.world)
-        if log.finished(frame * plan_every + plan_every):
-            break
-        recent = Action.stack(log.actions[-plan_every:])
+        plan, self._policy_memory = self.policy.act(observation, self._policy_memory, truth)
+        self._log.latency_ms.append(1e3 * (time.perf_counter() - began) / len(self.scenes))
+        plan = self._log.add_plan(self.frame * self.plan_every, plan, self.policy.spec.plan_t_s)
+        planned_at = self.state.world.ego_xy_yaw_world
+        for step in range(self.plan_every):
+            action = track(plan, step * self.engine.dt_s, planned_at, self.state.world)
+            self.state = self.engine.step(self.state, action)
+            self._log.actions.append(action)
+            self._log.add_state(self.frame * self.plan_every + step + 1, self.state.world)
+        self.frame += 1
+
+    def _shown(self) -> NDArray[np.uint8]:
+        if self.frame == 0:
+            images, self._world_memory = self.world.start(self.scenes, self.state.world, self.seed)
+            return images
+        recent = Action.stack(self._log.actions[-self.plan_every :])
         mean = Action(recent.accel_mps2.mean(0), recent.curvature_1pm.mean(0))
-        taken, world_memory = world.step(world_memory, state.world, mean)
-    origin = provenance(seed, policy=policy.spec.id, world=world.id)
-    return [log.record(b, scene, plan_every, origin) for b, scene in enumerate(scenes)]
+        images, self._world_memory = self.world.step(self._world_memory, self.state.world, mean)
+        return images
+
+    def fork(self) -> Underway:
+        """Another future of the same past."""
+        other = copy(self)
+        other._log, other._faults = self._log.fork(), self._faults.fork()
+        other._observer = self._observer.fork(self.policy.spec.history)
+        return other
+
+    def hand_over(self, policy: Policy) -> None:
+        """From now on ``policy`` drives, with a memory that begins now and the frames of the past that it wants."""
+        self._policy_memory = policy.start(len(self.scenes), self.seed)
+        self._observer = self._observer.fork(policy.spec.history)
+        self.policy, self.drivers = policy, (*self.drivers, policy.spec.id)
+
+    def edit(self, scenes: Sequence[Scene]) -> None:
+        """Goes on in ``scenes``: the same ones with agents or changes added behind the others, or another sky from now on."""
+        engine = Engine(scenes)
+        self.state = engine.resumed(self.engine, self.state)
+        self._log.widen(self.state.world)
+        self.engine, self.scenes = engine, tuple(scenes)
+        if is_dataclass(self._world_memory) and hasattr(self._world_memory, "scenes"):
+            self._world_memory = replace(self._world_memory, scenes=self.scenes)
+
+    def records(self) -> list[Rollout]:
+        """One record per scene, of what has happened so far."""
+        origin = provenance(self.seed, policy=" then ".join(self.drivers), world=self.world.id)
+        return [self._log.record(b, scene, self.plan_every, origin) for b, scene in enumerate(self.scenes)]
 
 
-def _steps_per_frame(rate_hz: float, dt_s: float) -> int:
+def steps_per_frame(rate_hz: float, dt_s: float) -> int:
     steps = round(1.0 / (rate_hz * dt_s))
     if steps < 1 or abs(steps * rate_hz * dt_s - 1.0) > 1e-6:
         raise InputError(f"cameras at {rate_hz:g} Hz need a whole number of steps of {dt_s:g} s between frames")
@@ -89,6 +143,17 @@ class _Log:
         self.actions: list[Action] = []
         self.plans: list[Trajectory] = []
         self.latency_ms: list[float] = []
+
+    def fork(self) -> _Log:
+        other = _Log(self.end.copy(), list(self.ended))
+        other.states, other.actions = list(self.states), list(self.actions)
+        other.plans, other.latency_ms = list(self.plans), list(self.latency_ms)
+        return other
+
+    def widen(self, state: WorldState) -> None:
+        """The present state is ``state``; agents that are new in it were not there before."""
+        self.states = [_with_rows_of(state.agents, earlier) for earlier in self.states]
+        self.states[-1] = state
 
     def add_state(self, step: int, state: WorldState) -> None:
         self.states.append(state)
@@ -123,12 +188,40 @@ class _Log:
             scene=scene,
             states=states,
             actions=Action.stack([action[b] for action in self.actions[:last]]) if last else none,
-            plans=Trajectory.stack([plan[b] for plan in self.plans[: max(frames, 1)]]),
+            plans=Trajectory.stack(_of_one_length([plan[b] for plan in self.plans[: max(frames, 1)]])),
             plan_every=plan_every,
             ended=self.ended[b],
             latency_ms=np.array(self.latency_ms[: max(frames, 1)]),
             provenance=origin,
         )
+
+
+def _with_rows_of(agents: Agents, state: WorldState) -> WorldState:
+    """``state`` with all rows of ``agents``; those that it has not were not there."""
+    rows = state.agents.valid.shape[1]
+    absent = replace(agents, valid=np.zeros_like(agents.valid))
+    moving = {name: getattr(absent, name).copy() for name in ("xy_yaw_world", "speed_mps", "accel_mps2", "valid")}
+    for name, value in moving.items():
+        value[:, :rows] = getattr(state.agents, name)
+    return replace(state, agents=replace(absent, **moving))
+
+
+def _of_one_length(plans: list[Trajectory]) -> list[Trajectory]:
+    """Plans [K] of drivers that plan with different numbers of points; shorter ones go on as the tracker takes them to."""
+    points = max(len(plan.t_s) for plan in plans)
+    return [_longer(plan, points - len(plan.t_s)) if len(plan.t_s) < points else plan for plan in plans]
+
+
+def _longer(plan: Trajectory, points: int) -> Trajectory:
+    """``points`` more, half a second apart, straight on at the last speed."""
+    after_s, (x, y, yaw), speed = 0.5 * np.arange(1, points + 1), plan.xy_yaw_ego[-1], plan.speed_mps[-1]
+    way_m = speed * after_s
+    more = np.stack([x + way_m * np.cos(yaw), y + way_m * np.sin(yaw), np.full(points, yaw)], -1)
+    return Trajectory(
+        t_s=np.concatenate([plan.t_s, plan.t_s[-1] + after_s]),
+        xy_yaw_ego=np.concatenate([plan.xy_yaw_ego, more]),
+        speed_mps=np.concatenate([plan.speed_mps, np.full(points, speed)]),
+    )
 
 
 def without_padding(states: WorldState, scene: Scene) -> WorldState:

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "drivewm").rglob("*.py"))
-HEAVY = ("torch", "diffusers", "transformers", "mlflow", "onnxruntime", "cv2", "nuscenes", "matplotlib")
+HEAVY = ("torch", "diffusers", "transformers", "mlflow", "onnxruntime", "cv2", "nuscenes", "matplotlib", "fastapi", "uvicorn")
 
 
 def loaded_by(code: str) -> set[str]:

@@ -12,7 +12,7 @@ import warnings
 import typer
 
 from drivewm import __version__
-from drivewm.cli import data, drive, house, onboard, scenario, starts, train
+from drivewm.cli import bench, data, drive, house, onboard, scenario, starts, steer, train, unsure
 from drivewm.cli.console import complain, sentence
 
 app = typer.Typer(
@@ -27,8 +27,11 @@ house.add_to(app)
 app.add_typer(scenario.app, name="scenario")
 app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
+app.add_typer(bench.app, name="bench")
 drive.add_to(app)
 starts.add_to(app)
+steer.add_to(app)
+unsure.add_to(app)
 onboard.add_to(app)
 
 
@@ -41,8 +44,14 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    attention: str | None = typer.Option(
+        None, help="Kernels that attention runs on: native, flash, xformers ... (see `drivewm doctor`), also $DRIVEWM_ATTENTION."
+    ),
 ) -> None:
-    pass
+    if attention is not None:
+        from drivewm.worldmodel.backends import use_for_all
+
+        use_for_all(attention)
 
 
 def main(arguments: list[str] | None = None) -> None:

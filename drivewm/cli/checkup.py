@@ -80,14 +80,18 @@ def _gpu() -> tuple[bool | None, str]:
     return bool((x @ x == 64).all()), f"{torch.cuda.get_device_name()}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
 
 
-def _attention() -> tuple[bool | None, str]:
-    from importlib.util import find_spec
-
+def _attention() -> tuple[bool, str]:
     import torch
 
-    q = torch.randn(1, 2, 8, 16)
-    works = bool(torch.nn.functional.scaled_dot_product_attention(q, q, q).isfinite().all())
-    return works, "native" + (", xformers" if find_spec("xformers") else "; xformers is not installed (extra: gpu)")
+    from drivewm.worldmodel.backends import backend_named, usable_backends
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    faults = usable_backends(device)
+    usable = [name for name, fault in faults.items() if fault is None]
+    others = [name for name in faults if name not in usable and not name.startswith("_") and not name.endswith("_hub")]
+    chosen = backend_named(None, device).value
+    text = f"{chosen} is used; usable: {', '.join(usable)}; not here: {', '.join(others)} (flash and xformers: extra gpu)"
+    return "native" in usable, text
 
 
 def _video() -> tuple[bool, str]:

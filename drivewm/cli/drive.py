@@ -10,7 +10,7 @@ import typer
 
 from drivewm.cli import tracked
 from drivewm.cli.console import Json, Out, Policy, Seed, Workers, World, finish, progress, stages
-from drivewm.cli.scenario import Scenarios, scenario_files
+from drivewm.cli.scenario import ScenariosArgument, scenario_files
 from drivewm.cli.starts import Context, Lose, Picture, Regime, Rig, Text, TextEncoder, Without, with_losses, world_options
 
 
@@ -22,10 +22,25 @@ def add_to(app: typer.Typer) -> None:
 
 
 def dream(
-    scenarios: Scenarios,
+    scenarios: Annotated[list[str] | None, ScenariosArgument] = None,
     policy: Policy = "teacher",
     world: World = "dream",
     index: Annotated[int, typer.Option("--draw", help="Which draw of each scenario.", min=0)] = 0,
+    edits: Annotated[
+        list[str] | None,
+        typer.Option("--edit", help="Change the scene on the way: '3s weather=snow', '2s remove lead'. Repeatable."),
+    ] = None,
+    actions: Annotated[
+        str | None, typer.Option(help="What the car is made to do, text or file: '2s left; 3s right; 4s brake'.")
+    ] = None,
+    branch_at: Annotated[str | None, typer.Option(help="When the futures part, for example 3s.")] = None,
+    branches: Annotated[
+        list[str] | None,
+        typer.Option("--branch", help="One of several futures: 'brake', 'remove lead', 'policy=idm; weather=fog'. Repeatable."),
+    ] = None,
+    rails: Annotated[
+        Path | None, typer.Option(help="A stored drive instead of scenarios: others do what they did there, only we differ.")
+    ] = None,
     reference: Annotated[bool, typer.Option(help="Show the same states in the exact world below.")] = False,
     context: Context = None,
     picture: Picture = None,
@@ -42,29 +57,47 @@ def dream(
     """A policy drives in a world; gives a film of all cameras with the view from above, and the drive itself."""
     from drivewm.config import run_folder
     from drivewm.evaluation.dream import dream as film
+    from drivewm.evaluation.dream import dream_futures
+    from drivewm.evaluation.whatif import course_of, scenes_to_dream, split_of
     from drivewm.evaluation.worlds import load_world
     from drivewm.policies.load import load_policy
-    from drivewm.scenarios.opening import draw, open_scenario
 
-    files, folder = scenario_files(scenarios), run_folder("dream", out)
+    scenes = scenes_to_dream(scenario_files(scenarios or []), rails, index, seed)
+    driver = load_policy(policy)
+    course = course_of(driver, edits or [], actions)
+    split = split_of(course, branch_at, branches or [])
     rows: list[dict[str, Any]] = []
     options = world_options(context, picture, rig, regime, without, (text, text_encoder))
-    driver, shown = load_policy(policy), load_world(world, options)
+    shown, folder = load_world(world, options), run_folder("dream", out)
     with progress("driving", as_json) as report:
-        for done, file in enumerate(files, start=1):
-            scene = with_losses(draw(open_scenario(file), index, seed), lose, shown.rig.names)
-            made = film(scene, driver, shown, folder / f"{file.stem}-{index}.mp4", seed=seed, reference=reference)
-            judged = made.case.score
-            rows.append(
-                {"scene": scene.id, "film": made.film, "case": made.case_file, "valid": judged.valid, "total": judged.total}
-                | {"events": judged.events, "void_reasons": judged.void_reasons}
+        for done, (name, drawn) in enumerate(scenes.items(), start=1):
+            scene, file = with_losses(drawn, lose, shown.rig.names), folder / f"{name}.mp4"
+            made = (
+                [film(scene, course, shown, file, seed=seed, reference=reference)]
+                if split is None
+                else dream_futures(scene, split, shown, file, seed=seed, reference=reference)
             )
-            report(done, len(files), scene.id)
+            rows += [_row(scene.id, one) for one in made]
+            report(done, len(scenes), scene.id)
     lines = [
-        f"{row['film']}  score {row['total']:.2f}" if row["valid"] else f"{row['film']}  void: {row['void_reasons']}"
+        f"{row['film']}  {row['branch']}  ".rstrip()
+        + (f"  score {row['total']:.2f}" if row["valid"] else f"  void: {row['void_reasons']}")
         for row in rows
     ]
     finish(as_json, {"policy": driver.spec.id, "world": shown.id, "drives": rows}, *lines)
+
+
+def _row(scene_id: str, made: Any) -> dict[str, Any]:
+    judged = made.case.score
+    where = {"scene": scene_id, "film": made.film, "case": made.case_file, "branch": made.branch}
+    return where | {
+        "valid": judged.valid,
+        "total": judged.total,
+        "ended": made.case.rollout.ended,
+        "events": judged.events,
+        "void_reasons": judged.void_reasons,
+        "unsure": made.unsure_file,
+    }
 
 
 def score(

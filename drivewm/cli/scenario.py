@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Check, draw, preview, import and list scenarios.", no_args_is_help=True)
 
-Scenarios = Annotated[list[str], typer.Argument(help="Names (cut_in.motorway), files, or folders.", show_default=False)]
+ScenariosArgument = typer.Argument(help="Names (cut_in.motorway), files, or folders.", show_default=False)
+Scenarios = Annotated[list[str], ScenariosArgument]
 
 
 def scenario_files(arguments: list[str]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from drivewm.cli import tracked
 from drivewm.cli.console import Json, Out, Report, Seed, World, finish, progress
+from drivewm.errors import InputError
 
 if TYPE_CHECKING:
     from drivewm.tracking import Run
@@ -23,17 +25,21 @@ Cache = Annotated[Path, typer.Option("--cache", help="Folder made by `drivewm da
 Size = Annotated[str, typer.Option(help="tiny, base or large.")]
 Steps = Annotated[int, typer.Option(help="Optimiser steps.", min=1)]
 Rate = Annotated[float, typer.Option("--learning-rate", help="Peak of the schedule.")]
-Batch = Annotated[int, typer.Option(help="Samples per step.", min=1)]
+Batch = Annotated[int, typer.Option(help="Samples per step, or per piece of one.", min=1)]
+Pieces = Annotated[
+    int, typer.Option(help="Pieces of a step, shared by all processes; 0: as the checkpoint has, else one per process.", min=0)
+]
 
 
 class Recorder:
     """What training is told to call: losses go to MLflow and the bar, drives to the bar."""
 
-    def __init__(self, run: Run, report: Report, steps: int) -> None:
+    def __init__(self, run: Run | None, report: Report, steps: int) -> None:
         self._run, self._report, self._steps = run, report, steps
 
     def __call__(self, step: int, values: dict[str, float]) -> None:
-        self._run.metrics(values, step)
+        if self._run:
+            self._run.metrics(values, step)
         self._report(step, self._steps, f"loss {values['loss']:.4f}")
 
     def drives(self, done: int, total: int) -> None:
@@ -41,8 +47,9 @@ class Recorder:
 
     def made(self, **ids: str) -> None:
         """Ids of what came out and of what it was made from, for the lineage."""
-        for kind, name in ids.items():
-            self._run.link(kind, name)
+        if self._run:
+            for kind, name in ids.items():
+                self._run.link(kind, name)
 
 
 @contextmanager
@@ -50,9 +57,21 @@ def recorded(what: str, out: Path, settings: dict[str, Any], as_json: bool) -> I
     """A bar on the screen and a run in MLflow around training."""
     from drivewm.tracking import EXPERIMENT, Run
 
+    if os.environ.get("RANK", "0") != "0":  # as torchrun numbers processes: the first one alone tells
+        yield Recorder(None, lambda *_: None, settings["steps"])
+        return
     with Run.of_folder(EXPERIMENT, f"train {what}", out) as run, progress(f"training {what}", as_json) as report:
         run.params(settings)
         yield Recorder(run, report, settings["steps"])
+
+
+def folder_of(kind: str, out: Path | None) -> Path:
+    """Where a training writes; processes that train together must be told, for each would choose another folder."""
+    from drivewm.config import run_folder
+
+    if out is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("processes that train together need one --out")
+    return run_folder(kind, out)
 
 
 @app.command()
@@ -67,12 +86,11 @@ def autoencoder(
     as_json: Json = False,
 ) -> None:
     """The frame autoencoder: what the world model dreams in."""
-    from drivewm.config import run_folder
     from drivewm.training.autoencoder import train_autoencoder
     from drivewm.training.loop import FitOptions
     from drivewm.worldmodel.sizes import size_named
 
-    folder, shape = run_folder("autoencoder", out), size_named(size)
+    folder, shape = folder_of("autoencoder", out), size_named(size)
     settings = {"size": size, "steps": steps, "learning_rate": learning_rate, "batch": batch, "seed": seed, "cache": str(cache)}
     with recorded("autoencoder", folder, settings, as_json) as on_log:
         options = FitOptions(steps, batch, learning_rate, seed=seed)
@@ -93,12 +111,11 @@ def decoder(
     as_json: Json = False,
 ) -> None:
     """The autoencoder's decoder alone, on latents as inexact as dreams are; latents made before stay valid."""
-    from drivewm.config import run_folder
     from drivewm.training.autoencoder import train_decoder
     from drivewm.training.loop import FitOptions
     from drivewm.worldmodel.autoencoder import FrameCodec
 
-    folder, codec = run_folder("decoder", out), FrameCodec.load(autoencoder)
+    folder, codec = folder_of("decoder", out), FrameCodec.load(autoencoder)
     settings = {"steps": steps, "learning_rate": learning_rate, "batch": batch, "seed": seed, "cache": str(cache)}
     with recorded("decoder", folder, settings, as_json) as on_log:
         codec = train_decoder(cache, codec, folder, FitOptions(steps, batch, learning_rate, seed=seed), on_log)
@@ -108,31 +125,89 @@ def decoder(
 
 @app.command()
 def worldmodel(
-    cache: Cache,
-    autoencoder: Annotated[Path, typer.Option(help="Folder of the autoencoder whose latents the cache holds.")],
+    cache: Annotated[Path | None, typer.Option("--cache", help="Folder made by `drivewm data encode`.")] = None,
+    autoencoder: Annotated[Path | None, typer.Option(help="Folder of the autoencoder whose latents the cache holds.")] = None,
     size: Size = "tiny",
     steps: Steps = 20000,
     learning_rate: Rate = 5e-4,
     batch: Batch = 8,
+    pieces: Pieces = 0,
+    context: Annotated[int, typer.Option(help="Processes that share the cameras of a clip.", min=1)] = 1,
+    shard: Annotated[bool | None, typer.Option(help="Spread weights over all processes (FSDP2); by default large does.")] = None,
+    checkpointing: Annotated[
+        bool | None, typer.Option(help="Compute blocks again on the way back, to save memory; by default large does.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it will take and how to launch it.")] = False,
+    gpus: Annotated[int, typer.Option(help="For --dry-run: how many.", min=1)] = 1,
+    hardware: Annotated[str, typer.Option(help="For --dry-run: a100, h100, h200, or cpu (this machine).")] = "h100",
     seed: Seed = 0,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """The world model itself, on a cache that holds latents (`drivewm data encode --autoencoder DIR`)."""
-    from drivewm.config import run_folder
     from drivewm.training.loop import FitOptions
+    from drivewm.worldmodel.sizes import size_named
+
+    shape = size_named(size)
+    options = FitOptions(
+        steps,
+        batch,
+        learning_rate,
+        seed=seed,
+        pieces=pieces,
+        context=context,
+        shard=size == "large" if shard is None else shard,
+        checkpointing=size == "large" if checkpointing is None else checkpointing,
+    )
+    if dry_run:
+        from drivewm.cli.train_plan import show_plan
+        from drivewm.training.scale import Plan, hardware_named
+
+        show_plan(Plan(shape, options, gpus, hardware_named(hardware)), as_json)
+        return
+    if cache is None or autoencoder is None:
+        raise InputError("training needs --cache and --autoencoder", hint="without them there is --dry-run")
     from drivewm.training.worldmodel import train_worldmodel
     from drivewm.worldmodel.autoencoder import FrameCodec
-    from drivewm.worldmodel.sizes import size_named
     from drivewm.worldmodel.world import DreamWorld
 
-    folder, shape, codec = run_folder("worldmodel", out), size_named(size), FrameCodec.load(autoencoder)
+    folder, codec = folder_of("worldmodel", out), FrameCodec.load(autoencoder)
     settings = {"size": size, "steps": steps, "learning_rate": learning_rate, "batch": batch, "seed": seed, "cache": str(cache)}
+    settings |= {"pieces": pieces, "context": context, "shard": options.shard, "checkpointing": options.checkpointing}
     with recorded("worldmodel", folder, settings, as_json) as on_log:
-        train_worldmodel(cache, codec, folder, shape, FitOptions(steps, batch, learning_rate, seed=seed), on_log)
+        train_worldmodel(cache, codec, folder, shape, options, on_log)
         world = DreamWorld.load(str(folder / "world")).id
         on_log.made(world=world, autoencoder=codec.fingerprint(), **tracked.data_of(cache))
     finish(as_json, {"world": folder / "world", "id": world}, f"{world} in {folder / 'world'}")
+
+
+@app.command("self-rollout")
+def self_rollout(
+    world: Annotated[str, typer.Argument(help="The world model to go on from: dream (the embedded one) or a folder.")],
+    cache: Cache,
+    steps: Steps = 1000,
+    learning_rate: Rate = 1e-4,
+    batch: Batch = 4,
+    dreamed: Annotated[int, typer.Option(help="Frames of a clip that the model dreams before it learns the rest.", min=1)] = 4,
+    share: Annotated[float, typer.Option(help="Of the batches; the others look back at recorded frames.", min=0, max=1)] = 0.5,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """A world model on its own past: it learns to go on from frames that it has dreamed itself, so that dreams drift less."""
+    from drivewm.config import run_folder
+    from drivewm.training.loop import FitOptions
+    from drivewm.training.self_rollout import RolloutOptions, train_self_rollout
+    from drivewm.worldmodel.world import EMBEDDED, DreamWorld, open_pipeline
+
+    folder, before = run_folder("self-rollout", out), open_pipeline(EMBEDDED if world == "dream" else Path(world))
+    settings = {"steps": steps, "learning_rate": learning_rate, "batch": batch, "dreamed": dreamed, "share": share, "seed": seed}
+    with recorded("self-rollout", folder, settings | {"cache": str(cache), "from": before.identity()}, as_json) as on_log:
+        rollout = RolloutOptions(dreamed=dreamed, share=share)
+        train_self_rollout(before, cache, folder, FitOptions(steps, batch, learning_rate, seed=seed), rollout, on_log)
+        name = DreamWorld.load(str(folder / "world")).id
+        on_log.made(world=name, autoencoder=before.codec.fingerprint(), **tracked.data_of(cache))
+    finish(as_json, {"world": folder / "world", "id": name}, f"{name} in {folder / 'world'}")
 
 
 @app.command()
@@ -146,11 +221,10 @@ def readers(
     as_json: Json = False,
 ) -> None:
     """The readers that judge dreamed frames; they learn from reference frames only."""
-    from drivewm.config import run_folder
     from drivewm.evaluation.readers_training import train_readers
     from drivewm.training.loop import FitOptions
 
-    folder = run_folder("readers", out)
+    folder = folder_of("readers", out)
     settings = {"steps": steps, "learning_rate": learning_rate, "batch": batch, "seed": seed, "cache": str(cache)}
     with recorded("readers", folder, settings, as_json) as on_log:
         train_readers(cache, folder, FitOptions(steps, batch, learning_rate, seed=seed), on_log)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drivewm.evaluation.appearance import appearance
 from drivewm.evaluation.dreaming import FREE, LAYOUT, REGIMES, Drives, Images, draw_drives, dream_drives, through_autoencoder
 from drivewm.evaluation.intervals import bootstrap_mean
 from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE, Readers
@@ -93,6 +94,7 @@ def measure(shown: Images, drives: Drives, readers: Readers) -> Json:
             np.mean([(s[1] == w).mean() for s, w in zip(sky, drives.told["light"][:, late].numpy(), strict=True)])
         ),
         "psnr_db": interval(psnr_db(shown[:, late], drives.images[:, late])),
+        "appearance": appearance(shown[:, late], drives.images[:, late], {key: x[:, late] for key, x in drives.told.items()}),
         "vehicle_iou_per_2s": per_bin(read, truth, READ_CLASSES.index("vehicle"), round(2.0 * float(rate_hz.mean()))),
     }
 
@@ -135,14 +137,17 @@ def claims(rows: Json) -> Json:
         else None
         for name in READ_CLASSES[1:]
     }
-    speed = "speed_mae_mps"
+    speed, turn, moved = "speed_mae_mps", "yaw_rate_mae_radps", "displaced_rms"
     return {
         "iou_share_of_reference": shares,
         "pose_error_over_floor_layout": layout[speed]["mean"] / reference[speed]["mean"],
         "pose_error_over_floor_free": free[speed]["mean"] / reference[speed]["mean"],
+        "yaw_rate_error_over_floor_free": free[turn]["mean"] / reference[turn]["mean"],
         "action_shuffle_ratio_free": rows["free, shuffled actions"][speed]["mean"] / free[speed]["mean"],
         "weather_obeyed": rows["layout-driven, other sky"]["weather_read"],
         "light_obeyed": rows["layout-driven, other sky"]["light_read"],
+        "displaced_over_reference": layout["appearance"][moved] / reference["appearance"][moved],
+        "vehicle_colour_error": layout["appearance"]["colour_error"]["vehicle"],
         "vehicle_iou_last_over_first_2s": _ratio(layout["vehicle_iou_per_2s"]),
     }
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivewm.datatypes import Action, Rollout, Scene
-from drivewm.evaluation.cases import Case, drive
+from drivewm.evaluation.cases import Case, judged, reference_progress_m
 from drivewm.evaluation.film import Take, write_film
+from drivewm.evaluation.futures_film import Future, write_futures
 from drivewm.evaluation.gate import gate_for
-from drivewm.protocols import Policy, World
+from drivewm.evaluation.overheard import Overheard, write_unsure
+from drivewm.evaluation.whatif import Course, Shown, Split, drive_course, futures
+from drivewm.protocols import World
 from drivewm.sim.raster import RasterWorld
 from drivewm.store import save_record
 
@@ -24,22 +29,53 @@ class DreamFilm:
     film: Path
     case_file: Path
     case: Case
+    branch: str = ""
+    unsure_file: Path | None = None  # expected error of every frame and camera, of a world that knows it
 
 
-def dream(scene: Scene, policy: Policy, world: World, out: str | Path, *, seed: int = 0, reference: bool = False) -> DreamFilm:
-    """Drive ``policy`` through ``scene`` in ``world``; write ``out`` (.mp4) and the case beside it.
+def dream(scene: Scene, course: Course, world: World, out: str | Path, *, seed: int = 0, reference: bool = False) -> DreamFilm:
+    """Drive ``course`` through ``scene`` in ``world``; write ``out`` (.mp4) and the case beside it.
 
     With ``reference`` the same states as the reference world shows them stand below the dreamed frames.
     """
+    out, heard = Path(out), Overheard(world)
+    driven = drive_course(scene, course, heard, seed=seed)
+    unsure = heard.of_scene(0, len(driven.images))
+    write_film(out, driven.rollout, _takes(driven, world, seed, reference, unsure), world.rig)
+    kept = _kept(out, out.with_suffix(".safetensors"), driven, world)
+    return replace(kept, unsure_file=write_unsure(out.with_suffix(".unsure.json"), unsure, driven.rollout, world))
+
+
+def dream_futures(
+    scene: Scene, split: Split, world: World, out: str | Path, *, seed: int = 0, reference: bool = False
+) -> list[DreamFilm]:
+    """Drive several futures of one moment; write one film (.mp4) with a row for each, and a case for each beside it."""
     out = Path(out)
-    driven = drive([scene], policy, world, seed=seed, gate=gate_for(world))[0]
-    takes = [Take(world.id, driven.images)]
+    driven = futures(scene, split, world, seed=seed)
+    shown = [
+        Future(branch.name or branch.policy.spec.id, one.rollout, _takes(one, world, seed, reference))
+        for branch, one in zip(split.branches, driven, strict=True)
+    ]
+    write_futures(out, shown, world.rig, split.at_s)
+    return [
+        _kept(out, out.with_name(f"{out.stem}.{number}.safetensors"), one, world, future.name)
+        for number, (one, future) in enumerate(zip(driven, shown, strict=True), start=1)
+    ]
+
+
+def _takes(driven: Shown, world: World, seed: int, reference: bool, unsure: NDArray[Any] | None = None) -> Sequence[Take]:
+    takes = [Take(world.id, driven.images, unsure)]
     if reference:
         exact = RasterWorld(world.rig)
-        takes.append(Take(exact.id, shown_in(exact, driven.case.rollout, seed)))
-    write_film(out, driven.case.rollout, takes, world.rig)
-    save_record(out.with_suffix(".safetensors"), driven.case)
-    return DreamFilm(out, out.with_suffix(".safetensors"), driven.case)
+        takes.append(Take(exact.id, shown_in(exact, driven.rollout, seed)))
+    return takes
+
+
+def _kept(film: Path, case_file: Path, driven: Shown, world: World, branch: str = "") -> DreamFilm:
+    rollout = driven.rollout
+    case = judged(rollout, reference_progress_m([rollout.scene], world.rig.rate_hz)[0], driven.images, gate_for(world))
+    save_record(case_file, case)
+    return DreamFilm(film, case_file, case, branch)
 
 
 def shown_in(world: World, rollout: Rollout, seed: int) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from drivewm.training.cache import FrameCache
 from drivewm.training.shards import Tensors
 from drivewm.worldmodel.conditions import FREE_REGIME
+from drivewm.worldmodel.guidance import RegionGuidance
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.precision import inference_autocast
-from drivewm.worldmodel.session import Session
+from drivewm.worldmodel.session import Memory, Session
 
 Images = NDArray[np.uint8]
 
@@ -25,6 +27,7 @@ class Regime:
     name: str
     drop: frozenset[str] = frozenset()
     steps: int | None = None  # denoising steps; None: the world model's own
+    guidance: float | RegionGuidance = 1.0  # above 1 insists on what is told where agents are
     shuffled_motion: bool = False  # every drive is told another drive's motion
     other_sky: bool = False  # every drive is told another weather and light from the first dreamed frame on
 
@@ -73,14 +76,30 @@ def draw_drives(cache: FrameCache, count: int, frames: int, context: int) -> Dri
     return Drives(cache.batch(0, count, frames), context)
 
 
+@dataclass(frozen=True, slots=True)
+class Dreamed:
+    """One frame of B drives as it was dreamed: ``latent`` [B, 1, V, C, h, w] from ``before`` and what was told."""
+
+    session: Session
+    before: Memory
+    told: Tensors
+    latent: torch.Tensor
+    after: Memory
+
+
 @torch.no_grad()
-def dream_drives(pipeline: DreamPipeline, drives: Drives, regime: Regime, seed: int) -> Images:
-    """Frames uint8 [B, T, V, H, W, 3]; the context frames are the reference, through the autoencoder."""
+def dream_drives(
+    pipeline: DreamPipeline, drives: Drives, regime: Regime, seed: int, on_dreamed: Callable[[Dreamed], None] | None = None
+) -> Images:
+    """Frames uint8 [B, T, V, H, W, 3]; the context frames are the reference, through the autoencoder.
+
+    ``on_dreamed`` is shown every frame that was dreamed.
+    """
     codec, told = (
         pipeline.codec,
         {key: value for key, value in drives.under(regime).told.items() if key not in ("images", "latent")},
     )
-    session = Session(pipeline.transformer, regime.steps, regime.drop)
+    session = Session(pipeline.transformer, regime.steps, regime.drop, regime.guidance)
     generator = torch.Generator().manual_seed(seed)
     memory = session.start()
     out: list[Images] = []
@@ -92,7 +111,10 @@ def dream_drives(pipeline: DreamPipeline, drives: Drives, regime: Regime, seed: 
                 memory = session.observe(memory, now, latent)
             else:
                 shape = (len(drives.images), 1, *out[0].shape[1:2], codec.autoencoder.config.latent_channels, *latent.shape[-2:])
-                latent, memory = session.dream(memory, now, torch.randn(shape, generator=generator))
+                before = memory
+                latent, memory = session.dream(before, now, torch.randn(shape, generator=generator))
+                if on_dreamed:
+                    on_dreamed(Dreamed(session, before, now, latent, memory))
             out.append(codec.decode(latent)[:, 0].numpy())
     return np.stack(out, 1)
 

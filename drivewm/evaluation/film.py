@@ -10,12 +10,13 @@ import numpy as np
 
 from drivewm.datatypes import Array, CameraRig, Rollout
 from drivewm.evaluation.birdseye import Overlay, birdseye
-from drivewm.evaluation.pictures import beside, labelled, mosaic, stacked, strip, write_png
+from drivewm.evaluation.pictures import beside, labelled, mosaic, stacked, strip, with_bars, write_png
 from drivewm.evaluation.video import write_video
 
 PANEL_PX = 320
 LARGEST_VIEW_PX = 600  # of the view from above beside two worlds
 TRAIL_S = 4.0
+FULL_BAR = 64.0  # grey levels of expected error that fill a bar
 POSTER_MOMENT = 0.6  # share of the drive at which the still picture is taken: after the start, before the end
 
 
@@ -25,6 +26,7 @@ class Take:
 
     world: str
     images: Array  # uint8 [F, V, H, W, 3], one per plan
+    unsure: Array | None = None  # [F, V], expected error in grey levels; shown as a bar below each camera
 
 
 def pictures(rollout: Rollout, takes: Sequence[Take], rig: CameraRig, caption: str = "") -> Iterator[Array]:
@@ -37,7 +39,8 @@ def pictures(rollout: Rollout, takes: Sequence[Take], rig: CameraRig, caption: s
 
 def labelled_mosaic(take: Take, frame: int, rig: CameraRig, named: bool) -> Array:
     """All cameras of one moment; ``named`` writes the world's name above them."""
-    picture = mosaic(take.images[frame], rig.names, panel_width_px=PANEL_PX)
+    images = take.images[frame] if take.unsure is None else with_bars(take.images[frame], take.unsure[frame] / FULL_BAR)
+    picture = mosaic(images, rig.names, panel_width_px=PANEL_PX)
     if not named:
         return picture
     return stacked([labelled(np.full((24, picture.shape[1], 3), 24, np.uint8), take.world), picture], gap_px=0)

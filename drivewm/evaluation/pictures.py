@@ -12,6 +12,7 @@ from drivewm.datatypes import Array
 from drivewm.store import atomic_write
 
 BACKGROUND = (24, 27, 31)
+BAR = (255, 170, 70)
 GAP_PX = 4
 
 
@@ -43,6 +44,17 @@ def mosaic(images: Array, names: Sequence[str], *, panel_width_px: int = 384) ->
     panels = [labelled(enlarged(i, height, panel_width_px), _readable(n)) for i, n in zip(images, names, strict=True)]
     rows = [beside(panels[start : start + columns]) for start in range(0, count, columns)]
     return stacked(rows)
+
+
+def with_bars(images: Array, share: Array) -> Array:
+    """Pictures [V, H, W, 3] with a bar along the lower edge of each, filled from the left to ``share`` [V] of its width."""
+    out = images.copy()
+    high = max(1, images.shape[1] // 32)
+    for picture, part in zip(out, np.clip(share, 0.0, 1.0), strict=True):
+        filled = round(float(part) * picture.shape[1])
+        picture[-high:] = BACKGROUND
+        picture[-high:, :filled] = BAR
+    return out
 
 
 def _readable(camera: str) -> str:

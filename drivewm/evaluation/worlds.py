@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from drivewm.worldmodel.openings import Opening
     from drivewm.worldmodel.text import Prompt
 
-WORDS = ("free", "without-GROUP", "K4", "scratch", "context-4")
+WORDS = ("free", "without-GROUP", "K4", "guided1.5", "scratch", "context-4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class WorldOptions:
     context_frames: int | None = None  # reference frames shown at the start; 0 starts from scratch
     opening: Opening | None = None  # shown instead of reference frames
     prompt: Prompt | None = None
+    guidance: float | None = None  # above 1: insist on what is told of agents
 
     @property
     def learned_only(self) -> bool:
@@ -87,12 +88,13 @@ def learned(name_or_path: str, options: WorldOptions) -> World:
     from drivewm.worldmodel.world import DreamWorld
 
     drop = options.without | (FREE_REGIME if options.free else frozenset())
-    settings: dict[str, Any] = {"drop": drop, "steps": options.steps, "prompt": options.prompt}
+    settings: dict[str, Any] = {"drop": drop, "steps": options.steps, "guidance": options.guidance}
     if options.opening is not None:
         settings["context"] = options.opening
     elif options.context_frames is not None:
         settings["context"] = Reference(options.context_frames) if options.context_frames else "scratch"
-    return DreamWorld.load(name_or_path, options.rig, **settings)
+    world = DreamWorld.load(name_or_path, options.rig, **settings)
+    return world.told(options.prompt) if options.prompt else world
 
 
 def _with_words(options: WorldOptions, words: list[str]) -> WorldOptions:
@@ -106,6 +108,8 @@ def _with_words(options: WorldOptions, words: list[str]) -> WorldOptions:
             options = replace(options, without=options.without | {word.removeprefix("without-")})
         elif found := re.fullmatch(r"K([1-9]\d?)", word):
             options = replace(options, steps=int(found[1]))
+        elif found := re.fullmatch(r"guided(\d+(?:\.\d+)?)", word):
+            options = replace(options, guidance=float(found[1]))
         elif found := re.fullmatch(r"context-(\d{1,2})", word):
             options = replace(options, context_frames=int(found[1]))
         else:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 
-from drivewm.datatypes import Array, CameraRig, Command, Observation, Scene, WorldState, route_ahead_xy
+from drivewm.datatypes import ROUTE_POINTS, ROUTE_SPACING_M, Array, CameraRig, Command, Observation, Scene, WorldState
 from drivewm.errors import InputError
-from drivewm.geometry import ego_from_world, frenet_sd, wrap_angle_rad
+from drivewm.geometry import ego_from_world, frenet_sd, point_at_s, wrap_angle_rad
 
 COMMAND_AHEAD_POINTS = 16  # the next 30 m of the route decide the command
 COMMAND_TURN_RAD = 0.6  # a bend of more than 34 degrees is a turn
@@ -28,6 +29,11 @@ def locate(route_xy: Array, xy_world: Array, near_s_m: float | None = None) -> t
     return float(s) + first, float(d)
 
 
+def route_ahead_xy(route_xy: Array, from_s_m: float) -> Array:
+    """The next ROUTE_POINTS of a route [R, 2] from arc length ``from_s_m`` on, in the route's own frame."""
+    return point_at_s(route_xy, from_s_m + ROUTE_SPACING_M * np.arange(ROUTE_POINTS))[:, :2]
+
+
 def refuse_other_cameras(observation: Observation, rig: CameraRig, policy: str) -> None:
     """Raises InputError where the pictures are not as many or as large as those that a policy was made for."""
     wanted, found = (len(rig.names), *rig.size_px), observation.images.shape[2:5]
@@ -45,6 +51,12 @@ class Observer:
         self._history = history
         self._frames: list[tuple[Array, Array]] = []
         self.route_s_m: list[float | None] = [None] * len(scenes)
+
+    def fork(self, history: int) -> Observer:
+        """Another one that has seen the same so far and goes on with ``history`` frames."""
+        other = copy(self)
+        other._history, other.route_s_m = history, list(self.route_s_m)
+        return other
 
     def observe(self, images: Array, state: WorldState) -> Observation:
         """The observation after one more camera period; ``images`` uint8 [B, V, H, W, 3], ``state`` [B].

@@ -245,6 +245,7 @@ def _scene(scenario: Scenario, stage: Stage, rows: list[Row], values: Mapping[st
         horizon_s=horizon,
         seed=chance.seed,
         condition_changes=changes,
+        names=tuple(str(row.place[1]) if row.place[0] == "actors" else "" for row in rows),
         **_drawn(scenario, values),
     )
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from drivewm.datatypes import EGO_SHAPE, Action, ActorScripts, Agents, Array, Records, Scene, Signal, SignalState, WorldState
 from drivewm.sim import traffic as rules
 from drivewm.sim.bicycle import EgoMotion, advance_ego
+from drivewm.sim.edits import Edits
 from drivewm.sim.leaders import FREE_MPS2, Obstacles, leader_accel, signal_accel, stop_line_s
 from drivewm.sim.paths import PathTable
+from drivewm.sim.rails import Rails
 from drivewm.sim.replay import Replay
 from drivewm.sim.traffic import Traffic
 
@@ -54,7 +56,7 @@ class Engine:
         self._signal_count = max(len(scene.road.signals) for scene in scenes)
         self._stop_s = self._stop_lines(count)
         self._looks = self.scripts.reactive & self._agents.valid
-        self._replay = Replay.of(scenes, count)
+        self._replay, self._edits, self._rails = Replay.of(scenes, count), Edits.of(scenes), Rails.of(scenes)
 
     def _stop_lines(self, count: int) -> Array:
         batch = len(self.scenes)
@@ -70,6 +72,7 @@ class Engine:
         t_s = np.array([start.t_s for start in starts], np.float64)
         traffic = Traffic.start(self.scripts)
         traffic = traffic if self._replay is None else self._replay.applied(traffic, t_s, 0.0)
+        traffic = self._edited(traffic, t_s - self.dt_s, t_s)
         world = WorldState(
             t_s=t_s,
             ego_xy_yaw_world=np.stack([start.ego_xy_yaw_world for start in starts]).astype(np.float64),
@@ -89,21 +92,48 @@ class Engine:
         ego = advance_ego(before, action.accel_mps2, action.curvature_1pm, dt_s)
         traffic = self._advance_traffic(state, dt_s)
         t_s = world.t_s + dt_s
+        heeded = ego.xy_yaw if self._rails is None else self._rails.heeded(world, t_s).ego_xy_yaw_world
         after = WorldState(
             t_s=t_s,
             ego_xy_yaw_world=ego.xy_yaw,
             ego_speed_mps=ego.speed_mps,
             ego_accel_mps2=ego.accel_mps2,
             ego_curvature_1pm=ego.curvature_1pm,
-            agents=self._seen(traffic, t_s, world.agents.valid, ego.xy_yaw),
+            agents=self._seen(traffic, t_s, world.agents.valid, heeded),
             signal=self._signal_at(t_s),
         )
         return EngineState(after, traffic)
+
+    def resumed(self, before: Engine, state: EngineState) -> EngineState:
+        """A state of the engine ``before`` as this one goes on from it, now.
+
+        The scenes are the same but for agents that were added behind the others and changes that were added behind the others;
+        those of now take place.
+        """
+        t_s, rows, fresh = state.world.t_s, state.traffic.s_m.shape[1], Traffic.start(self.scripts)
+        values = {f.name: getattr(fresh, f.name).copy() for f in fields(fresh)}
+        for name, value in values.items():
+            value[:, :rows] = getattr(state.traffic, name)
+        traffic = Traffic(**values)
+        if self._edits is not None:
+            known = np.array([len(scene.edits) for scene in before.scenes])
+            due = self._edits.between(t_s - self.dt_s, t_s) & (self._edits.number >= known[self._edits.scene])
+            traffic = self._edits.applied(traffic, fresh, due)
+        was = np.zeros(fresh.s_m.shape, bool)
+        was[:, :rows] = state.world.agents.valid
+        agents = self._seen(traffic, t_s, was, state.world.ego_xy_yaw_world)
+        return EngineState(replace(state.world, agents=agents), traffic)
+
+    def _edited(self, traffic: Traffic, from_s: Array, to_s: Array) -> Traffic:
+        if self._edits is None:
+            return traffic
+        return self._edits.applied(traffic, Traffic.start(self.scripts), self._edits.between(from_s, to_s))
 
     def _advance_traffic(self, state: EngineState, dt_s: float) -> Traffic:
         world, agents, traffic = state.world, state.world.agents, state.traffic
         if agents.valid.shape[1] == 0:
             return traffic
+        world = world if self._rails is None else self._rails.heeded(world, world.t_s)
         ego_centre = EGO_SHAPE.centre_xy_yaw(world.ego_xy_yaw_world)
         distance, closing = rules.closing(ego_centre, world.ego_speed_mps, agents.xy_yaw_world, agents.speed_mps)
         traffic = rules.fire(self.scripts, traffic, world.t_s, distance, closing)
@@ -115,7 +145,8 @@ class Engine:
             allowed = leader_accel(self.paths, looks, traffic.s_m, band, self._obstacles(world, ego_centre), gap_s)
             accel = np.minimum(accel, np.minimum(allowed, self._signal_accel(world, traffic)))
         traffic = rules.advance(traffic, accel, dt_s)
-        return traffic if self._replay is None else self._replay.applied(traffic, world.t_s + dt_s, dt_s)
+        traffic = traffic if self._replay is None else self._replay.applied(traffic, world.t_s + dt_s, dt_s)
+        return self._edited(traffic, world.t_s, world.t_s + dt_s)
 
     def _signal_accel(self, world: WorldState, traffic: Traffic) -> Array:
         front_m = traffic.s_m + 0.5 * world.agents.size_lwh_m[..., 0]
@@ -138,11 +169,13 @@ class Engine:
         """Agents at ``t_s`` [B], after those that were there ``before`` [B, N]; at the start there is no before."""
         pose = rules.poses(self.paths, traffic)
         seen = replace(self._agents, xy_yaw_world=pose, speed_mps=traffic.speed_mps, accel_mps2=traffic.accel_mps2)
+        if self._edits is not None:
+            seen = replace(seen, valid=self._edits.there(self._agents.valid, t_s))
         if self._replay is None:
             return seen
-        valid = self._agents.valid & self._replay.present(t_s)
+        valid = seen.valid & self._replay.present(t_s)
         if before is not None and ego_xy_yaw is not None and (valid & ~before).any():
-            valid &= before | ~_near(EGO_SHAPE.centre_xy_yaw(ego_xy_yaw), seen)
+            valid &= before | ~_near(EGO_SHAPE.centre_xy_yaw(ego_xy_yaw), seen) | ~self._replay.logged
         return replace(seen, valid=valid)
 
     def _signal_at(self, t_s: Array) -> Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 
 import cv2
@@ -45,6 +46,12 @@ class CameraFaults:
         self.any = any(c.dirty_cameras or c.delayed_cameras for c in all_conditions)
         self._past: deque[tuple[Array, NDArray[np.uint8]]] = deque()
         self._dirt: dict[tuple[int, str], Array] = {}
+
+    def fork(self) -> CameraFaults:
+        """Another one with the same pictures under way."""
+        other = copy(self)
+        other._past = self._past.copy()
+        return other
 
     def seen(self, images: NDArray[np.uint8], t_s: Array) -> NDArray[np.uint8]:
         """What arrives of the frames uint8 [B, V, H, W, 3] taken at ``t_s`` [B]; call it once for every frame, in order."""

@@ -27,9 +27,14 @@ class Replay:
     dt_s: float
 
     @property
+    def logged(self) -> Array:
+        """Which agents [B, N] have a log."""
+        return np.asarray(self.until_s >= 0)
+
+    @property
     def time_gap_s(self) -> Array:
         """What agents [B, N] keep behind others: those of a log follow it, and yield only where it would get dangerous."""
-        return np.where(self.until_s >= 0, TIME_GAP_S, IDM.time_gap_s)
+        return np.where(self.logged, TIME_GAP_S, IDM.time_gap_s)
 
     @classmethod
     def of(cls, scenes: Sequence[Scene], agents: int) -> Replay | None:

@@ -10,6 +10,7 @@ import torch
 from drivewm.datatypes import SemanticClass
 from drivewm.training.cache import FrameCache
 from drivewm.training.loop import FitOptions, OnLog, fit
+from drivewm.training.processes import first_process
 from drivewm.training.shards import Tensors
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.sizes import WorldModelSize
@@ -60,9 +61,12 @@ class _PixelRoundTrip(torch.nn.Module):
 
 
 def train_autoencoder(
-    cache: Path, out: Path, size: WorldModelSize, options: FitOptions, on_log: OnLog | None = None
+    cache: Path, out: Path, fresh: WorldModelSize | FrameCodec, options: FitOptions, on_log: OnLog | None = None
 ) -> FrameCodec:
-    """Train, measure the latents' mean and deviation, save to ``out/autoencoder``. Resumes from ``out``."""
+    """Train a new one of a size, or a given one further; measure the latents' mean and deviation, save to ``out/autoencoder``.
+
+    Resumes from ``out``.
+    """
     frames = FrameCache(cache, options.seed)
 
     def batch_at(step: int) -> Tensors:
@@ -80,10 +84,13 @@ def train_autoencoder(
         return {"loss": reconstruction_loss(pixels, target, weight), "psnr_db": psnr}
 
     torch.manual_seed(options.seed)
-    trained: Any = fit(_PixelRoundTrip(FrameCodec.of_size(size)), loss_fn, batch_at, out, options, on_log)
-    codec: FrameCodec = trained.codec.cpu()
+    codec = fresh if isinstance(fresh, FrameCodec) else FrameCodec.of_size(fresh)
+    trained: Any = fit(_PixelRoundTrip(codec), loss_fn, batch_at, out, options, on_log)
+    codec = trained.codec.cpu()
     measure_latents(codec, frames)
-    codec.save(out / "autoencoder")
+    with first_process() as first:
+        if first:
+            codec.save(out / "autoencoder")
     return codec
 
 
@@ -126,7 +133,9 @@ def train_decoder(cache: Path, codec: FrameCodec, out: Path, options: FitOptions
 
     fit(_Decoder(codec), loss_fn, batch_at, out, options, on_log)
     codec = codec.cpu()
-    codec.save(out / "autoencoder")
+    with first_process() as first:
+        if first:
+            codec.save(out / "autoencoder")
     return codec
 
 

@@ -173,12 +173,20 @@ class FrameCache:
 
     def batch(self, step: int, size: int, frames: int, keys: tuple[str, ...] | None = None) -> Tensors:
         """``size`` random windows of ``frames`` frames [B, T, ...], a pure function of seed and step."""
+        return self._read(self._windows(step, size, frames), frames, keys)
+
+    def names(self, step: int, size: int, frames: int) -> list[str]:
+        """What a batch is made of, one name per window."""
+        return [f"{self._frames[i].scene} from frame {start}" for i, start in self._windows(step, size, frames)]
+
+    def _windows(self, step: int, size: int, frames: int) -> list[tuple[int, int]]:
+        """Scene and first frame of each window of a batch."""
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, step]))
         long_enough = [i for i, length in enumerate(self.lengths) if length >= frames]
         if not long_enough:
             raise InputError(f"no scene has {frames} frames", file=self.folder)
         picks = [long_enough[i] for i in rng.integers(len(long_enough), size=size)]
-        return self._read([(i, int(rng.integers(self.lengths[i] - frames + 1))) for i in picks], frames, keys)
+        return [(i, int(rng.integers(self.lengths[i] - frames + 1))) for i in picks]
 
     def _read(self, windows: list[tuple[int, int]], frames: int, keys: tuple[str, ...] | None) -> Tensors:
         """Windows (scene, first frame), each row copied once, to its place in the batch."""

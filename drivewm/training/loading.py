@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -14,6 +15,17 @@ import torch
 
 BatchAt = Callable[[int], Any]  # step -> batch of CPU tensors
 Batches = Generator[Any, None, None]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedBatches:
+    """Batches that can say what is in them, for the case that one of them ruins a training."""
+
+    at: BatchAt
+    names: Callable[[int], list[str]]  # step -> one name per clip
+
+    def __call__(self, step: int) -> Any:
+        return self.at(step)
 
 
 def loading_threads() -> int:

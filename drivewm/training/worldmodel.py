@@ -11,27 +11,37 @@ import torch
 from drivewm.errors import InputError
 from drivewm.training.autoencoder import pixel_weight
 from drivewm.training.cache import UNTOLD, FrameCache
+from drivewm.training.loading import NamedBatches
 from drivewm.training.loop import FitOptions, OnLog, fit
+from drivewm.training.processes import first_process, processes
 from drivewm.training.shards import Tensors
 from drivewm.worldmodel.autoencoder import FrameCodec
+from drivewm.worldmodel.backends import backend_named, set_backend
 from drivewm.worldmodel.flow import FlowOptions, flow_loss
+from drivewm.worldmodel.parallel import cameras_shared
 from drivewm.worldmodel.pipeline import DreamPipeline
+from drivewm.worldmodel.reprojection import CANVAS_PX, Canvas
 from drivewm.worldmodel.sizes import WorldModelSize
 from drivewm.worldmodel.transformer import DriveTransformer
+
+CANVAS_WEIGHT = 0.5  # of the error of unfolded pictures, beside the error of latents
 
 
 @dataclass(frozen=True, slots=True)
 class DropShares:
-    """How often each condition is left out of a training clip. The layout raster makes the others redundant, so it goes often."""
+    """How often each condition is left out. The layout raster makes the others redundant, so it goes often."""
 
-    layout: float = 0.25
+    layout: float = 0.15
     boxes: float = 0.3
     polylines: float = 0.3
     motion: float = 0.1
     weather: float = 0.1
     light: float = 0.1
     text: float = 0.5
-    free: float = 0.2  # of the clips lose layout, boxes and polylines together: only past, motion and sky remain
+    free: float = 0.35  # lose layout, boxes and polylines together: only past, motion and sky remain
+
+
+CLIPS, SINGLE_FRAMES = DropShares(), DropShares(layout=0.25, free=0.05)  # without a past and a layout there is little to learn
 
 
 def draw_drops(shares: DropShares, told: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -46,6 +56,33 @@ def draw_drops(shares: DropShares, told: Tensors, generator: torch.Generator) ->
     }
     free = chance(shares.free)
     return drop | {group: drop[group] | free | told[UNTOLD + group][:, 0] for group in ("layout", "boxes", "polylines")}
+
+
+def denoising_loss(
+    model: torch.nn.Module, batch: Tensors, drop: Tensors, clean: torch.Tensor, flow: FlowOptions, generator: torch.Generator
+) -> dict[str, torch.Tensor]:
+    """The flow loss of an `EmbedAndDenoise` on latents [B, T, V, C, h, w] under a batch's conditions, and its canvas' error."""
+    cell_px = batch["label"].shape[-1] // clean.shape[-1]
+    weight = torch.nn.functional.avg_pool2d(pixel_weight(batch["label"].flatten(0, 2))[:, None], cell_px)
+    weight = weight.view(*clean.shape[:3], 1, *clean.shape[-2:])
+    weight = weight / weight.mean()
+    canvas = torch.zeros(())
+
+    def predict(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, rows: slice) -> torch.Tensor:
+        nonlocal canvas
+        told = {key: value[rows] for key, value in batch.items()}
+        predicted, canvas = model(noisy, tau, step, told, {group: value[rows] for group, value in drop.items()})
+        return predicted
+
+    losses = flow_loss(predict, clean, weight, flow, generator)  # its last prediction is that of the whole batch
+    return losses | {"loss": losses["loss"] + CANVAS_WEIGHT * canvas, "canvas": canvas.detach()}
+
+
+def worldmodel_loss(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Shortcut forcing on latents, agents' cells weighted up, conditions dropped by chance."""
+    clean = batch["latent"].float()
+    drop = draw_drops(CLIPS if clean.shape[1] > 1 else SINGLE_FRAMES, batch, generator)
+    return denoising_loss(model, batch, drop, clean, FlowOptions(), generator)
 
 
 def train_worldmodel(
@@ -66,41 +103,53 @@ def train_worldmodel(
         raise InputError(reason.format(*latent, size.name, *needed), hint="choose another --size or another autoencoder")
     clips = FrameCache(cache, options.seed)
     clips.check_latents(codec)
-    keys = tuple(key for key in clips.keys if key != "images")
-    flow, shares = FlowOptions(), DropShares()
 
-    def batch_at(step: int) -> Tensors:
+    def shape_at(step: int) -> tuple[int, int]:
         """Clips and single frames in turn: as many frames, but of many more places, skies and lights."""
         single = step % 2 == 1
-        return clips.batch(step, options.batch * (size.window if single else 1), 1 if single else size.window, keys)
+        return options.batch * (size.window if single else 1), 1 if single else size.window
 
-    def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        clean = batch["latent"].float()
-        drop = draw_drops(shares, batch, generator)
-        weight = torch.nn.functional.avg_pool2d(pixel_weight(batch["label"].flatten(0, 2))[:, None], size.downsampling)
-        weight = weight.view(*clean.shape[:3], 1, *clean.shape[-2:])
-        weight = weight / weight.mean()
-
-        def predict(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, rows: slice) -> torch.Tensor:
-            told = {key: value[rows] for key, value in batch.items()}
-            return model(noisy, tau, step, told, {group: value[rows] for group, value in drop.items()})
-
-        return flow_loss(predict, clean, weight, flow, generator)
+    def batch_at(step: int) -> Tensors:
+        keys = clips.keys if step % 2 == 1 else tuple(key for key in clips.keys if key != "images")
+        return clips.batch(step, *shape_at(step), keys)
 
     torch.manual_seed(options.seed)
-    trained: Any = fit(_EmbedAndDenoise(DriveTransformer.of_size(size)), loss_fn, batch_at, out, options, on_log)
+    network = DriveTransformer.of_size(size)
+    set_backend(network, backend_named(head_width=size.width // size.heads, training=True))
+    model, batches = EmbedAndDenoise(network), NamedBatches(batch_at, lambda step: clips.names(step, *shape_at(step)))
+    processes()  # the launcher's environment becomes a group before teams are made of it
+    with cameras_shared(model, options.context):
+        trained: Any = fit(model, worldmodel_loss, batches, out, options, on_log)
     pipeline = DreamPipeline.of_parts(trained.network.cpu(), codec)
-    pipeline.save(out / "world")
+    with first_process() as first:
+        if first:
+            pipeline.save(out / "world")
     return pipeline
 
 
-class _EmbedAndDenoise(torch.nn.Module):
-    """Conditions and denoiser in one forward pass, so that data-parallel wrappers see a single call."""
+class EmbedAndDenoise(torch.nn.Module):
+    """Conditions, denoiser and canvas in one forward pass, so that data-parallel wrappers see a single call."""
 
     def __init__(self, network: DriveTransformer) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: Tensors, drop: Tensors) -> torch.Tensor:
+    def forward(
+        self, noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: Tensors, drop: Tensors
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clean latents, and how far the unfolded pictures are from the true ones, 0 where the batch brings no images."""
         predicted: torch.Tensor = self.network(noisy, tau, step, self.network.embed(told, drop))
-        return predicted
+        error = canvas_error(self.network.canvas, told) if "images" in told else predicted.new_zeros(())
+        return predicted, error
+
+
+def canvas_error(canvas: Canvas, told: Tensors) -> torch.Tensor:
+    """Mean absolute error of colours (-1..1) and log-depths (0..1) of unfolded latents; depth only where its source tells it."""
+    picture = canvas.picture(told["latent"].float()).float()
+    images = told["images"].flatten(0, 2).movedim(-1, 1).float() / 127.5 - 1.0
+    colour = torch.nn.functional.avg_pool2d(images, CANVAS_PX).view_as(picture[:, :, :, :3])
+    half = CANVAS_PX // 2
+    depth = told["log_depth"][..., half::CANVAS_PX, half::CANVAS_PX].float() / 255.0
+    known = ~told[UNTOLD + "layout"][..., None, None, None]
+    wrong = (picture[:, :, :, 3] - depth).abs() * known
+    return (picture[:, :, :, :3] - colour).abs().mean() + wrong.mean()

@@ -1,13 +1,16 @@
 """Attention over the cameras of one frame and over the past of one position, through diffusers' dispatcher.
 
-Which kernel runs (native, flash, xformers) is diffusers' setting: `attention_backend(...)` or DIFFUSERS_ATTN_BACKEND.
+Which kernel runs (native, flash, xformers) is the network's own setting, see `drivewm.worldmodel.backends`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import nn
+
+from drivewm.worldmodel.backends import NATIVE, Backend, attend
 
 
 def normed(x: torch.Tensor) -> torch.Tensor:
@@ -18,24 +21,30 @@ def normed(x: torch.Tensor) -> torch.Tensor:
 class SpatialAttention(nn.Module):
     """Every token of a frame looks at all tokens of all cameras of that frame and at the frame's condition tokens."""
 
+    backend: Backend = NATIVE
+
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
+        self.all_cameras: Callable[[torch.Tensor], torch.Tensor] | None = None  # where processes share them: `parallel`
 
     def forward(self, x_NLD: torch.Tensor, condition_NMD: torch.Tensor) -> torch.Tensor:
         width = x_NLD.shape[-1]
         q, k, v = self.qkv(x_NLD).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        if self.all_cameras is not None:
+            k, v = self.all_cameras(torch.stack([k, v])).unbind()
         kv = nn.functional.linear(condition_NMD, self.qkv.weight[width:], self.qkv.bias[width:])
         k_condition, v_condition = kv.unflatten(-1, (2, self.heads, -1)).unbind(-3)
         k, v = torch.cat([k, k_condition], 1), torch.cat([v, v_condition], 1)
-        mixed = dispatch_attention_fn(normed(q), normed(k), v)
-        return self.out(mixed.flatten(-2))
+        return self.out(attend(normed(q), normed(k), v, self.backend).flatten(-2))
 
 
 class TemporalAttention(nn.Module):
     """Every position looks at its own past. Rotary angles come from seconds, so the frame rate may change."""
+
+    backend: Backend = NATIVE
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -57,12 +66,11 @@ class TemporalAttention(nn.Module):
         angle = time_s_BT.float()[..., None] * self.rate_radps.float()
         cos, sin = (f(angle)[:, :, None, None, :].to(x_BTLHd.dtype) for f in (torch.cos, torch.sin))
         a, b = x_BTLHd.chunk(2, -1)
-        return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+        return torch.cat([torch.addcmul(a * cos, b, sin, value=-1.0), torch.addcmul(b * cos, a, sin)], -1)
 
     def attend(self, q_BTLHd: torch.Tensor, k_BSLHd: torch.Tensor, v_BSLHd: torch.Tensor, causal: bool) -> torch.Tensor:
         """Mixed values [B, T, L, D]; queries and keys are already turned."""
-        batch, tokens = q_BTLHd.shape[0], q_BTLHd.shape[2]
-        q, k, v = (x.transpose(1, 2).flatten(0, 1) for x in (q_BTLHd, k_BSLHd, v_BSLHd))
-        mixed = dispatch_attention_fn(q, k, v, is_causal=causal)
-        mixed = mixed.flatten(-2).unflatten(0, (batch, tokens)).transpose(1, 2)
-        return self.out(mixed)
+        if v_BSLHd.shape[1] == 1:  # nobody but itself to look at
+            return self.out(v_BSLHd.flatten(-2))
+        q, k, v = (x.transpose(1, 2) for x in (q_BTLHd, k_BSLHd, v_BSLHd))
+        return self.out(attend(q, k, v, self.backend, causal).transpose(1, 2).flatten(-2))

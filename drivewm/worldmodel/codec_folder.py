@@ -13,6 +13,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from drivewm.errors import InputError, did_you_mean
+from drivewm.worldmodel.saved import check_checksums
 
 NAMES = {"tiny": Path(__file__).parent.parent / "assets" / "worldmodel-tiny" / "autoencoder"}
 _PARTS = ("autoencoder", "vae")  # what pipelines call theirs
@@ -58,6 +59,7 @@ def open_autoencoder(folder: Path) -> Any:
     if kind not in known:
         hint = did_you_mean(kind, sorted(known))
         raise InputError(f"{kind!r} is no autoencoder of diffusers {diffusers.__version__}", file=config_file, hint=hint)
+    check_checksums(folder)
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:

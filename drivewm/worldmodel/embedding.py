@@ -12,6 +12,7 @@ from torch import nn
 from drivewm.datatypes import Light, SemanticClass, Weather
 from drivewm.sim.raster.palette import PAINT_RGB
 from drivewm.worldmodel.conditions import BOX_SIZE, MOTION_SIZE, TOLD_CLASSES
+from drivewm.worldmodel.reprojection import CANVAS_PX, Sightlines
 from drivewm.worldmodel.sizes import WorldModelSize
 
 LAYOUT_CELL = 128  # features of the layout per latent cell
@@ -28,6 +29,7 @@ class Embedded:
     extra_BTMD: torch.Tensor  # condition tokens that spatial attention may look at
     frame_BTD: torch.Tensor  # steers the norms of a whole frame
     time_s_BT: torch.Tensor
+    sightlines: Sightlines  # where each point of the picture looks, and how the ego came here
 
 
 def mlp(inputs: int, width: int) -> nn.Sequential:
@@ -134,7 +136,8 @@ class ConditionEmbedding(nn.Module):
         if self.text is not None and self.no_text is not None and "text" in told:
             text = torch.where(dropped("text", 2), self.no_text, self.text(told["text"].to(dtype)))
             extra.append(text[:, None].expand(-1, lead[1], -1, -1))
-        return Embedded(token_BTVPD.flatten(2, 3), cell_BTVhwE, torch.cat(extra, 2), moved + sky, told["time_s"])
+        sight = Sightlines.of(told, dropped("layout", 0), dropped("motion", 0), CANVAS_PX)
+        return Embedded(token_BTVPD.flatten(2, 3), cell_BTVhwE, torch.cat(extra, 2), moved + sky, told["time_s"], sight)
 
 
 def camera_rays(intrinsics: torch.Tensor, ego_from_camera: torch.Tensor, raster: tuple[int, int], cell_px: int) -> torch.Tensor:

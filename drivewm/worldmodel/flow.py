@@ -24,6 +24,7 @@ SMALLEST_STEP = 1.0 / 16.0
 class FlowOptions:
     bootstrap_share: float = 0.125  # of the rows; the others learn from data
     clean_share: float = 0.4  # of the frames are context, told clean
+    past_frames: int = 0  # of a clip, its first ones, are context in any case
     context_noise: float = 0.15  # largest deviation added to context frames that are still told clean
 
 
@@ -43,6 +44,7 @@ def flow_loss(
         return torch.rand(shape, generator=generator, device=device)
 
     told_clean = uniform(batch, frames) < options.clean_share
+    told_clean[:, : options.past_frames] = True
     told_clean[:, -1] = False  # nothing would look back at it
     own = int(batch * options.bootstrap_share + float(uniform(1)))  # last rows; a small batch has one now and then
     level = torch.randint(1, 5, (own,), generator=generator, device=device)

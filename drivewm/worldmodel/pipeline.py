@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from drivewm.errors import InputError
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.conditions import LIGHTS, TOLD_CLASSES, WEATHERS
+from drivewm.worldmodel.saved import write_checksums
 from drivewm.worldmodel.session import Session
 from drivewm.worldmodel.transformer import DriveTransformer
 
@@ -37,6 +38,10 @@ class DreamPipeline(DiffusionPipeline):
     def of_parts(cls, transformer: DriveTransformer, codec: FrameCodec) -> DreamPipeline:
         return cls(transformer, codec.autoencoder, codec.mean_C.tolist(), codec.std_C.tolist())
 
+    def with_transformer(self, transformer: DriveTransformer) -> DreamPipeline:
+        """The same pipeline around another network."""
+        return DreamPipeline(transformer, self.autoencoder, self.config["latent_mean"], self.config["latent_std"])
+
     @property
     def codec(self) -> FrameCodec:
         codec = FrameCodec(self.autoencoder)
@@ -55,6 +60,7 @@ class DreamPipeline(DiffusionPipeline):
         """Write the folder in half precision; the loaded networks stay as they are."""
         transformer, autoencoder = (copy.deepcopy(module).half() for module in (self.transformer, self.autoencoder))
         DreamPipeline(transformer, autoencoder, self.config["latent_mean"], self.config["latent_std"]).save_pretrained(folder)
+        write_checksums(folder)
 
     @torch.no_grad()
     def __call__(

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import torch
 
-from drivewm.worldmodel.embedding import Embedded
+from drivewm.worldmodel.embedding import Drop, Embedded
 from drivewm.worldmodel.flow import SMALLEST_STEP, sample
-from drivewm.worldmodel.given import Given
+from drivewm.worldmodel.given import Given, Predictor
+from drivewm.worldmodel.guidance import RegionGuidance, guidance_of
 from drivewm.worldmodel.transformer import DriveTransformer, Past
+from drivewm.worldmodel.uncertainty import Guesses, doubt_of, doubt_of_given
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +24,27 @@ class Memory:
 
     past: Past
     frame: int
+    doubt: torch.Tensor | None = None  # of the last frame, squared [B, V, h, w]; None before the first and where K is 1
 
 
 class Session:
-    """A world-model network with fixed sampling settings."""
+    """A world-model network with fixed sampling settings.
 
-    def __init__(self, network: DriveTransformer, steps: int | None = None, drop: frozenset[str] = frozenset()) -> None:
-        self.network, self.drop = network.eval(), drop
+    ``drop`` are groups of conditions to leave out, for all dreams or each its own (group -> bool [B]); ``guidance`` is a scale
+    (1 is none) or a `RegionGuidance`.
+    """
+
+    def __init__(
+        self,
+        network: DriveTransformer,
+        steps: int | None = None,
+        drop: frozenset[str] | Drop = frozenset(),
+        guidance: float | RegionGuidance | None = None,
+    ) -> None:
+        self.network, self.drop = network.eval(), frozenset(drop)
+        self._rows: Drop | None = drop if isinstance(drop, Mapping) else None
         self.steps = steps or network.size.dream_steps
+        self.guidance = guidance_of(guidance, self.drop if self._rows is None else frozenset())
 
     def start(self) -> Memory:
         """An empty past."""
@@ -39,7 +54,7 @@ class Session:
     def observe(self, memory: Memory, told: Mapping[str, torch.Tensor], latent: torch.Tensor) -> Memory:
         """Take a given frame (latents [B, 1, V, C, h, w]) as the past, as if it had been dreamed."""
         embedded = self.network.embed(told, self._drop(latent.shape[0], latent.device))
-        return self._kept(memory, embedded, latent)
+        return self._kept(memory, embedded, latent, doubt_of_given(latent, told["lost"][:, 0]))
 
     @torch.no_grad()
     def dream(
@@ -47,23 +62,35 @@ class Session:
     ) -> tuple[torch.Tensor, Memory]:
         """The next frame's latents from ``noise`` [B, 1, V, C, h, w], and the memory that holds it; ``given`` views are kept."""
         batch, device = noise.shape[0], noise.device
-        embedded = self.network.embed(told, self._drop(batch, device))
-        recalled = self.network.recall(memory.past, embedded)
+        drop = self._drop(batch, device)
+        embedded = self.network.embed(told, drop)
+        if self.guidance is not None and self.guidance.guidance_scale != 1.0:
+            predict = self.guidance.predictor(self.network, memory.past, told, drop, self.steps)
+        else:
+            predict = self._predictor(memory, embedded)
+        guesses = Guesses(predict if given is None else given.held(predict))
+        latent = sample(guesses, noise, self.steps)
+        doubt = doubt_of(guesses.first, latent, memory.doubt, told["lost"][:, 0]) if self.steps > 1 else None
+        return latent, self._kept(memory, embedded, latent, doubt)
+
+    def _predictor(self, memory: Memory, told: Embedded) -> Predictor:
+        recalled = self.network.recall(memory.past, told)
 
         def predict(x: torch.Tensor, tau: float, step: float) -> torch.Tensor:
-            taus, steps = torch.full((batch, 1), tau, device=device), torch.full((batch,), step, device=device)
-            predicted: torch.Tensor = self.network(x, taus, steps, embedded, recalled)
+            taus, steps = x.new_full((len(x), 1), tau), x.new_full((len(x),), step)
+            predicted: torch.Tensor = self.network(x, taus, steps, told, recalled)
             return predicted
 
-        latent = sample(predict if given is None else given.held(predict), noise, self.steps)
-        return latent, self._kept(memory, embedded, latent)
+        return predict
 
-    def _kept(self, memory: Memory, told: Embedded, latent: torch.Tensor) -> Memory:
+    def _kept(self, memory: Memory, told: Embedded, latent: torch.Tensor, doubt: torch.Tensor | None) -> Memory:
         batch, device = latent.shape[0], latent.device
         recalled = self.network.recall(memory.past, told)
         tau, step = torch.ones(batch, 1, device=device), torch.full((batch,), SMALLEST_STEP, device=device)
         self.network(latent, tau, step, told, recalled)
-        return Memory(memory.past.with_frame(told, latent, recalled), memory.frame + 1)
+        return Memory(memory.past.with_frame(told, latent, recalled), memory.frame + 1, doubt)
 
-    def _drop(self, batch: int, device: torch.device) -> dict[str, torch.Tensor]:
+    def _drop(self, batch: int, device: torch.device) -> Drop:
+        if self._rows is not None:
+            return self._rows
         return {group: torch.ones(batch, dtype=torch.bool, device=device) for group in self.drop}

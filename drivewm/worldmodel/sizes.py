@@ -24,6 +24,7 @@ class WorldModelSize:
     steer_width: int = 64  # what flow time, ego motion and sky are squeezed into before they steer the norms
     dream_steps: int = 4  # denoising steps of one dreamed frame, unless asked otherwise
     patch: int = 2  # latent cells per token side
+    time_every: int = 2  # every how many-th block looks back in time
     registers: int = 4
     max_agents: int = 16
     max_polylines: int = 16

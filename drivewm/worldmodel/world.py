@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -14,17 +15,22 @@ import torch
 from diffusers.utils import logging
 from numpy.typing import NDArray
 
-from drivewm.datatypes import Action, CameraRig, Scene, WorldState
+from drivewm.datatypes import Action, Array, CameraRig, Scene, WorldState
 from drivewm.errors import InputError
 from drivewm.sim.rigs import nuscenes_rig
 from drivewm.store import content_hash
+from drivewm.worldmodel.backends import backend_named, set_backend
 from drivewm.worldmodel.conditions import FREE_REGIME, GROUPS, FrameConditions
 from drivewm.worldmodel.given import Given
+from drivewm.worldmodel.guidance import RegionGuidance
+from drivewm.worldmodel.kernels import twin_on
 from drivewm.worldmodel.openings import Opening, Reference, Scratch, conditions_of
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.precision import inference_autocast
+from drivewm.worldmodel.saved import check_finite, check_saved
 from drivewm.worldmodel.session import Memory, Session
 from drivewm.worldmodel.text import Prompt, fitting_prompt
+from drivewm.worldmodel.uncertainty import Calibration, calibration_in
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "worldmodel-tiny"
 
@@ -44,7 +50,8 @@ class DreamWorld:
 
     ``context`` is how a dream begins: "reference" (one frame of the reference world), "scratch" (nothing), or an `Opening`.
     ``drop`` leaves conditions out; ``FREE_REGIME`` leaves only past, motion, weather and light. ``steps`` (K) are the denoising
-    steps of a frame; by default those of the model's size. A camera that is lost delivers black.
+    steps of a frame; by default those of the model's size. ``guidance`` above 1 insists on what is told, by default in the cells
+    that agents cover (see `drivewm.worldmodel.guidance`). A camera that is lost delivers black.
     """
 
     def __init__(
@@ -55,7 +62,7 @@ class DreamWorld:
         steps: int | None = None,
         drop: frozenset[str] = frozenset(),
         context: str | Opening = "reference",
-        prompt: Prompt | None = None,
+        guidance: float | RegionGuidance | None = None,
     ) -> None:
         known: dict[str, Opening] = {"reference": Reference(), "scratch": Scratch()}
         opening = known.get(context) if isinstance(context, str) else context
@@ -69,10 +76,13 @@ class DreamWorld:
             raise InputError(
                 f"camera raster {rig.size_px} does not divide into cells of {cell} px", hint="choose another height and width"
             )
-        self.rig, self.opening, self._prompt = rig, opening, fitting_prompt(prompt, size)
-        untold = drop if prompt or not size.text_width else drop | {"text"}
-        self.codec, self.session, self.device = pipeline.codec, Session(pipeline.transformer, steps, untold), pipeline.device
-        self.id = ":".join([pipeline.identity(), *self._deviations(drop, prompt)])
+        self.rig, self.opening = rig, opening
+        self._prompt, self._deaf = fitting_prompt(None, size), "text" in drop
+        untold = drop | {"text"} if size.text_width else drop
+        self.calibration: Calibration | None = None
+        self.codec, self.device = pipeline.codec, pipeline.device
+        self.session = Session(pipeline.transformer, steps, untold, guidance)
+        self.id = ":".join([pipeline.identity(), *self._deviations(drop)])
         self.latent_shape = (
             len(rig.names),
             size.latent_channels,
@@ -81,13 +91,48 @@ class DreamWorld:
         )
 
     @classmethod
-    def load(cls, name_or_path: str = "embedded", rig: CameraRig | None = None, **settings: Any) -> DreamWorld:
-        """Open weights saved by training; a ``rig`` is brought onto their raster. InputError when they are missing or damaged."""
-        pipeline = open_pipeline(EMBEDDED if name_or_path == "embedded" else Path(name_or_path))
-        size_px = pipeline.transformer.size.size_px
-        return cls(pipeline, nuscenes_rig(*size_px) if rig is None else rig.resized(*size_px), **settings)
+    def load(
+        cls,
+        name_or_path: str = "embedded",
+        rig: CameraRig | None = None,
+        attention: str | None = None,
+        compile: bool = False,
+        **settings: Any,
+    ) -> DreamWorld:
+        """Open weights saved by training, on the ``attention`` kernels of that name, with ``compile`` as fused kernels.
 
-    def _deviations(self, drop: frozenset[str], prompt: Prompt | None) -> list[str]:
+        A ``rig`` is brought onto their raster. Raises InputError when they are missing or damaged or the kernels do not work.
+        """
+        folder = EMBEDDED if name_or_path == "embedded" else Path(name_or_path)
+        pipeline = open_pipeline(folder)
+        calibration = calibration_in(folder, pipeline.identity())
+        if attention or compile:
+            pipeline = pipeline.with_transformer(twin_on(pipeline.transformer, attention, compile))
+        size_px = pipeline.transformer.size.size_px
+        world = cls(pipeline, nuscenes_rig(*size_px) if rig is None else rig.resized(*size_px), **settings)
+        world.calibration = calibration
+        return world
+
+    def unsure(self, memory: DreamMemory) -> Array | None:
+        """How far each camera of the last frame may be off [B, V], in grey levels of 255 (root mean square), 0 for a given one.
+
+        None where that is not known: weights without `drivewm calibrate`, a single denoising step, a regime not calibrated.
+        """
+        curve = self.calibration and self.calibration.curve(self.session.steps, self.session.drop)
+        doubt = memory.session.doubt
+        return curve.of_cameras(doubt.cpu().numpy()) if curve and doubt is not None else None
+
+    def told(self, prompt: Prompt) -> DreamWorld:
+        """The same world with a text that it dreams by. Raises InputError where its weights know no text."""
+        other = copy(self)
+        other._prompt = fitting_prompt(prompt, self.session.network.size)
+        session = self.session
+        heard = session.drop if self._deaf else session.drop - {"text"}
+        other.session = Session(session.network, session.steps, heard, session.guidance)
+        other.id = f"{self.id}:{prompt.id}"
+        return other
+
+    def _deviations(self, drop: frozenset[str]) -> list[str]:
         """What sets this world apart from another one of the same weights: a score in it is another score."""
         session, usual = self.session, self.session.network.size.dream_steps
         free = ["free"] if drop >= FREE_REGIME else []
@@ -95,8 +140,8 @@ class DreamWorld:
         steps = [f"K{session.steps}"] if session.steps != usual else []
         rig = content_hash(self.rig)
         cameras = [] if rig == content_hash(nuscenes_rig(*self.rig.size_px, self.rig.rate_hz)) else [f"rig@{rig[:8]}"]
-        told = [prompt.id] if prompt else []
-        return free + without + steps + cameras + told + ([self.opening.id] if self.opening.id else [])
+        guided = session.guidance.deviations() if session.guidance else []
+        return free + without + steps + guided + cameras + ([self.opening.id] if self.opening.id else [])
 
     def start(self, scenes: Sequence[Scene], state: WorldState, seed: int) -> tuple[NDArray[np.uint8], DreamMemory]:
         images, memory = self.open(scenes, state, seed)
@@ -188,8 +233,12 @@ def open_pipeline(folder: Path) -> DreamPipeline:
 def _open(folder: str) -> DreamPipeline:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+    check_saved(Path(folder))
     try:
         pipeline: DreamPipeline = DreamPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     except Exception as error:  # diffusers, safetensors and json raise many kinds for damaged folders
         raise InputError(f"unreadable world model: {str(error).splitlines()[0]}", file=folder) from None
-    return pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+    check_finite({"transformer": pipeline.transformer, "autoencoder": pipeline.autoencoder}, Path(folder))
+    pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+    set_backend(pipeline.transformer, backend_named(None, pipeline.device))
+    return pipeline

@@ -12,6 +12,7 @@ from drivewm.evaluation.replay import replay
 from drivewm.evaluation.score import ScoreOptions, SuiteResult, score_suite
 from drivewm.evaluation.suite import Suite, load_suite
 from drivewm.evaluation.video import read_video
+from drivewm.evaluation.whatif import Course
 from drivewm.policies.baselines import ConstantVelocity
 from drivewm.sim.raster import RasterWorld
 from drivewm.sim.rigs import nuscenes_rig
@@ -110,7 +111,7 @@ def test_an_unknown_policy_or_world_writes_nothing(suite: Suite, tmp_path: Path)
 
 def test_a_dream_film_shows_every_camera_frame_and_the_case_lies_beside_it(suite: Suite, tmp_path: Path) -> None:
     scene = suite.scenes()[0]  # the far one
-    film = dream(scene, ConstantVelocity(), RasterWorld(nuscenes_rig()), tmp_path / "a.mp4", reference=True)
+    film = dream(scene, Course(ConstantVelocity()), RasterWorld(nuscenes_rig()), tmp_path / "a.mp4", reference=True)
     pictures = read_video(film.film)
     assert len(pictures) == len(film.case.rollout.plans.t_s) == 6
     above, below = (pictures[:, top : top + 430, :960].astype(int) for top in (24, 482))  # below the name of each world

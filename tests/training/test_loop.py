@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from drivewm.errors import InputError
+from drivewm.training.loading import NamedBatches
 from drivewm.training.loop import FitOptions, fit, learning_rate_factor
 
 OPTIONS = FitOptions(steps=12, learning_rate=1e-2, warmup_steps=2, save_every=4, log_every=3, precision="no")
@@ -51,9 +53,22 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path:
     def broken(model: torch.nn.Module, batch: dict[str, torch.Tensor], generator: torch.Generator) -> dict[str, torch.Tensor]:
         return {"loss": loss_fn(model, batch, generator)["loss"] * float("nan")}
 
+    named = NamedBatches(batch_at, lambda step: [f"drive {step} from frame 3"])
     with pytest.raises(InputError, match="not finite at step 4"):
-        fit(line(), broken, batch_at, tmp_path, OPTIONS)
+        fit(line(), broken, named, tmp_path, OPTIONS)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+    told = json.loads((tmp_path / "stopped.json").read_text())
+    assert told == {"step": 4, "batches": [4], "clips": {"4": ["drive 4 from frame 3"]}}
+
+
+def test_of_several_pieces_the_one_that_ruins_a_step_is_named(tmp_path: Path) -> None:
+    def broken(model: torch.nn.Module, batch: dict[str, torch.Tensor], generator: torch.Generator) -> dict[str, torch.Tensor]:
+        bad = torch.equal(batch["x"], batch_at(7)["x"])
+        return {"loss": loss_fn(model, batch, generator)["loss"] * (float("inf") if bad else 1.0)}
+
+    with pytest.raises(InputError, match="not finite at step 2"):
+        fit(line(), broken, batch_at, tmp_path, replace(OPTIONS, pieces=3))
+    assert json.loads((tmp_path / "stopped.json").read_text()) == {"step": 2, "batches": [7]}
 
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[:100], lambda raw: b"\xff" * 64 + raw[64:]])

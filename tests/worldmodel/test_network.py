@@ -2,54 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
-from drivewm.sim.rigs import nuscenes_rig
 from drivewm.worldmodel.conditions import GROUPS
 from drivewm.worldmodel.session import Session
-from drivewm.worldmodel.sizes import SIZES
 from drivewm.worldmodel.transformer import DriveTransformer
-
-SIZE = replace(SIZES["tiny"], width=64, depth=2, heads=2, window=6)
-VIEWS, ROWS, COLUMNS = 6, 8, 12
-RIG = nuscenes_rig()
-Told = dict[str, torch.Tensor]
-
-
-def told(batch: int, frames: int, seed: int = 0) -> Told:
-    g = torch.Generator().manual_seed(seed)
-    raster = (batch, frames, VIEWS, 64, 96)
-    return {
-        "label": torch.randint(0, 16, raster, dtype=torch.uint8, generator=g),
-        "log_depth": torch.randint(0, 255, raster, dtype=torch.uint8, generator=g),
-        "paint": torch.randint(0, 32, raster, dtype=torch.uint8, generator=g),
-        "lost": torch.zeros(raster[:3], dtype=torch.bool),
-        "motion": torch.randn(batch, frames, 6, generator=g),
-        "weather": torch.randint(0, 4, (batch, frames), generator=g),
-        "light": torch.randint(0, 4, (batch, frames), generator=g),
-        "sun": torch.randn(batch, frames, 2, generator=g),
-        "boxes": torch.cat([torch.randn(batch, frames, 16, 8, generator=g), torch.ones(batch, frames, 16, 1)], -1),
-        "polylines": torch.ones(batch, frames, 16, 8, 3),
-        "intrinsics": torch.from_numpy(RIG.intrinsics).float().expand(batch, frames, VIEWS, 3, 3),
-        "ego_from_camera": torch.from_numpy(RIG.ego_from_camera).float().expand(batch, frames, VIEWS, 4, 4),
-        "time_s": 0.2 * torch.arange(frames).float().expand(batch, frames),
-    }
+from tests.worldmodel.small_network import SIZE, latents, small_network, told
 
 
 @pytest.fixture(scope="module")
 def network() -> DriveTransformer:
-    torch.manual_seed(0)
-    net = DriveTransformer.of_size(SIZE)
-    for layer in (net.steer, net.steer_out, net.head.steer):  # as if trained: gates open
-        torch.nn.init.normal_(layer.weight, std=0.2)
-    return net.eval()
-
-
-def latents(batch: int, frames: int, seed: int = 1) -> torch.Tensor:
-    return torch.randn(batch, frames, VIEWS, SIZE.latent_channels, ROWS, COLUMNS, generator=torch.Generator().manual_seed(seed))
+    return small_network()
 
 
 @torch.no_grad()
@@ -63,22 +27,6 @@ def test_a_frame_does_not_depend_on_the_future(network: DriveTransformer) -> Non
     after = network(x2, tau, step, network.embed(later))
     torch.testing.assert_close(before[:, :3], after[:, :3])
     assert (before[:, 3:] - after[:, 3:]).abs().max() > 1e-3
-
-
-@torch.no_grad()
-def test_one_frame_at_a_time_with_kept_past_equals_the_whole_clip(network: DriveTransformer) -> None:
-    frames = SIZE.window - 1
-    conditions, x = told(2, frames), latents(2, frames)
-    whole = network(x, torch.ones(2, frames), torch.full((2,), 1 / 16), network.embed(conditions))
-    session = Session(network)
-    memory = session.start()
-    for t in range(frames):
-        now = {key: value[:, t : t + 1] for key, value in conditions.items()}
-        embedded = network.embed(now)
-        recalled = network.recall(memory.past, embedded)
-        alone = network(x[:, t : t + 1], torch.ones(2, 1), torch.full((2,), 1 / 16), embedded, recalled)
-        torch.testing.assert_close(alone, whole[:, t : t + 1], atol=1e-4, rtol=1e-4)
-        memory = session.observe(memory, now, x[:, t : t + 1])
 
 
 @torch.no_grad()

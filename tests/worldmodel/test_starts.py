@@ -252,7 +252,8 @@ def test_a_sentence_reaches_the_picture_unless_it_is_dropped(encoder: Path) -> N
     assert wet.tokens_SE.shape == (3, 16) and wet.id != dry.id == encode_text("a dry street", encoder).id
 
     def shown(prompt: Prompt | None, *drop: str) -> Array:
-        return dreamed(DreamWorld(pipeline, RIG, context="scratch", prompt=prompt, drop=frozenset(drop)), [SCENE], 2)
+        world = DreamWorld(pipeline, RIG, context="scratch", drop=frozenset(drop))
+        return dreamed(world.told(prompt) if prompt else world, [SCENE], 2)
 
     np.testing.assert_array_equal(shown(wet), shown(wet))
     assert apart(shown(wet), shown(dry)) > 0.02
@@ -265,9 +266,9 @@ def test_a_sentence_reaches_the_picture_unless_it_is_dropped(encoder: Path) -> N
 def test_a_text_that_cannot_be_told_is_refused(pipeline: DreamPipeline, encoder: Path, tmp_path: Path) -> None:
     wet = encode_text("wet", encoder)
     with pytest.raises(InputError, match="trained without text"):
-        DreamWorld(pipeline, RIG, prompt=wet)
+        DreamWorld(pipeline, RIG).told(wet)
     with pytest.raises(InputError, match="gives 16 features, this world model takes 24"):
-        DreamWorld(made(replace(SIZE, text_width=24)), RIG, prompt=wet)
+        DreamWorld(made(replace(SIZE, text_width=24)), RIG).told(wet)
     with pytest.raises(InputError, match="no text encoder here"):
         encode_text("wet", tmp_path)
     with pytest.raises(InputError, match="is empty"):

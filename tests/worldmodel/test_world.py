@@ -67,7 +67,7 @@ def test_missing_and_damaged_world_models_are_one_sentence(pipeline: DreamPipeli
     pipeline.save(tmp_path / "world")
     weights = tmp_path / "world" / "transformer" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(InputError, match="unreadable world model"):
+    with pytest.raises(InputError, match="is damaged or not a safetensors file"):
         open_pipeline(tmp_path / "world")
 
 

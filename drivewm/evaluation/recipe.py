@@ -1,0 +1,70 @@
+"""From nothing to a world model with its card: the recipe of the embedded weights as one function that resumes anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drivewm.data.reader import NuScenesFolder
+from drivewm.data.synth import SynthOptions, synth
+from drivewm.evaluation.card import CardOptions
+from drivewm.evaluation.card_page import CardSources, Stage, make_card
+from drivewm.evaluation.readers_training import train_readers
+from drivewm.training.autoencoder import train_autoencoder, train_decoder
+from drivewm.training.cache import PackOptions, encode_latents, pack
+from drivewm.training.loop import FitOptions, OnLog
+from drivewm.training.worldmodel import train_worldmodel
+from drivewm.worldmodel.pipeline import DreamPipeline
+from drivewm.worldmodel.sizes import WorldModelSize
+
+Report = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeOptions:
+    """Steps of every stage, for the budget of the embedded weights; ``share`` scales them all."""
+
+    drives: int = 640
+    share: float = 1.0
+    autoencoder_steps: int = 4800
+    worldmodel_steps: int = 11_000
+    decoder_steps: int = 3000
+    readers_steps: int = 5000
+    card_drives: int = 24
+    seed: int = 1
+
+    def fit(self, steps: int, learning_rate: float, batch: int = 8) -> FitOptions:
+        return FitOptions(max(2, round(self.share * steps)), batch, learning_rate, decay_share=0.35, seed=self.seed)
+
+
+def cook(size: WorldModelSize, out: Path, options: RecipeOptions, stage: Stage) -> dict[str, Any]:
+    """Drives, autoencoder, latents, world model, a decoder for inexact latents, readers, card; all below ``out``.
+
+    Returns the card. A finished stage is not done again; a stage that was killed goes on from its last checkpoint.
+    """
+    height, width = size.size_px
+    drives = SynthOptions(options.drives, height=height, width=width, seed=options.seed, workers=2)
+    made = synth(out / "drives", drives, stage("driving"))
+    for root in made.roots:
+        pack(NuScenesFolder(root), out / "cache", PackOptions("train", workers=2), stage(f"packing {root.name}"))
+
+    def heard(title: str) -> OnLog:
+        report = stage(title)
+        return lambda step, values: report(step, None, f"loss {values['loss']:.4f}")
+
+    cache = out / "cache"
+    fresh = train_autoencoder(
+        cache, out / "autoencoder", size, options.fit(options.autoencoder_steps, 1e-3), heard("autoencoder")
+    )
+    encode_latents(cache, fresh, stage("encoding latents"))
+    dreaming = train_worldmodel(
+        cache, fresh, out / "worldmodel", size, options.fit(options.worldmodel_steps, 1.5e-3, 3), heard("world model")
+    )
+    softened = train_decoder(cache, fresh, out / "decoder", options.fit(options.decoder_steps, 1e-3), heard("decoder"))
+    world = out / "world"
+    DreamPipeline.of_parts(dreaming.transformer, softened).save(world)
+    train_readers(cache, out / "readers", options.fit(options.readers_steps, 2e-3), heard("readers"))
+    sources = CardSources(world, out / "readers" / "readers")
+    return make_card(sources, out / "card", CardOptions(options.card_drives), stage)

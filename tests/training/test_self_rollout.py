@@ -1,0 +1,85 @@
+"""Training on one's own past: what is dreamed, what is learned from it, and that a killed run goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from drivewm.training.cache import UNTOLD
+from drivewm.training.loop import FitOptions, fit
+from drivewm.training.self_rollout import RolloutOptions, rollout_loss, with_own_past
+from drivewm.training.worldmodel import EmbedAndDenoise
+from drivewm.worldmodel.session import Session
+from drivewm.worldmodel.sizes import SIZES
+from drivewm.worldmodel.transformer import DriveTransformer
+from tests.worldmodel.small_network import Told, told
+
+SIZE = replace(SIZES["tiny"], width=32, depth=2, heads=2, window=6, cell_width=16, latent_channels=4)
+ROLLOUT = RolloutOptions(context=2, dreamed=3, share=1.0)
+OPTIONS = FitOptions(steps=40, batch=8, learning_rate=3e-3, warmup_steps=5, save_every=2, log_every=1, precision="no")
+GROUPS = ("layout", "boxes", "polylines")
+
+
+def pendulum(step: int, batch: int = 8) -> Told:
+    """One camera of 16 x 32 px whose latents swing, each clip with its own phase: the past tells all of the future."""
+    g = torch.Generator().manual_seed(step)
+    conditions = told(batch, SIZE.window, step)
+    small = {key: conditions[key][:, :, :1, :16, :32] for key in ("label", "log_depth", "paint")}
+    single = {key: conditions[key][:, :, :1] for key in ("lost", "intrinsics", "ego_from_camera")}
+    phase = 6.28 * torch.rand(batch, 1, 1, 1, 1, 1, generator=g) + 0.8 * torch.arange(SIZE.window).view(1, -1, 1, 1, 1, 1)
+    latent = 1.4 * torch.sin(phase + torch.arange(4.0).view(1, 1, 1, 4, 1, 1)).expand(-1, -1, 1, -1, 2, 4)
+    untold = {UNTOLD + group: torch.zeros(batch, SIZE.window, dtype=torch.bool) for group in GROUPS}
+    return conditions | small | single | untold | {"latent": latent}
+
+
+def network() -> EmbedAndDenoise:
+    torch.manual_seed(0)
+    return EmbedAndDenoise(DriveTransformer.of_size(SIZE))
+
+
+def own_past_loss(model: EmbedAndDenoise) -> float:
+    losses = [rollout_loss(ROLLOUT)(model, pendulum(900 + i, 32), torch.Generator().manual_seed(i)) for i in range(3)]
+    return sum(float(loss["own_past"]) for loss in losses) / len(losses)
+
+
+def test_the_middle_of_the_clip_is_what_a_session_dreams_and_the_rest_is_recorded() -> None:
+    model, batch = network(), pendulum(0, 2)
+    drop = {"weather": torch.tensor([True, False])}
+    shown = with_own_past(model.network, batch, drop, ROLLOUT, torch.Generator().manual_seed(5))
+    assert torch.equal(shown[:, :2], batch["latent"][:, :2])
+    assert torch.equal(shown[:, 5:], batch["latent"][:, 5:])
+    assert not shown.requires_grad
+    assert model.network.training  # as it was
+    session, memory = Session(model.network, 1, drop), Session(model.network).start()
+    for t in range(2):
+        memory = session.observe(
+            memory, {key: value[:, t : t + 1] for key, value in batch.items()}, batch["latent"][:, t : t + 1]
+        )
+    noise = torch.randn((2, 1, 1, 4, 2, 4), generator=torch.Generator().manual_seed(5))
+    first, _ = session.dream(memory, {key: value[:, 2:3] for key, value in batch.items()}, noise)
+    assert torch.equal(shown[:, 2:3], first)
+
+
+def test_the_loss_after_ones_own_past_falls(tmp_path: Path) -> None:
+    model = network()
+    before = own_past_loss(model)
+    after = own_past_loss(fit(model, rollout_loss(ROLLOUT), pendulum, tmp_path, OPTIONS))
+    assert after < 0.7 * before
+
+
+def test_a_killed_rollout_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+    options, loss_fn = replace(OPTIONS, steps=4, batch=2), rollout_loss(replace(ROLLOUT, share=0.5))
+    whole = fit(network(), loss_fn, lambda step: pendulum(step, 2), tmp_path / "whole", options)
+
+    def killed(model: torch.nn.Module, batch: Told, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        if torch.equal(batch["motion"], pendulum(3, 2)["motion"]):
+            raise KeyboardInterrupt
+        return loss_fn(model, batch, generator)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(network(), killed, lambda step: pendulum(step, 2), tmp_path / "parts", options)
+    resumed = fit(network(), loss_fn, lambda step: pendulum(step, 2), tmp_path / "parts", options)
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True))
