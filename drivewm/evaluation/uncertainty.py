@@ -81,8 +81,10 @@ def calibrate(
 ) -> Calibration:
     """Curves through one half of the cache's scenes, tried on the other half."""
     count = len(cache.files)
-    if count < 4:
-        raise InputError(f"holds {count} scenes, a calibration needs at least 4", file=cache.folder)
+    if count < 2:
+        raise InputError(
+            "holds a single scene, a calibration needs one to learn from and another to be tried on", file=cache.folder
+        )
     halves = [one_window_each(cache, range(first, count, 2), options) for first in (0, 1)]
     curves = []
     for index, regime in enumerate(REGIMES):
@@ -130,7 +132,7 @@ def auroc(score: Array, bad: Array) -> float | None:
     bads, count = int(bad.sum()), bad.size
     if not 0 < bads < count:
         return None
-    return float((rankdata(score)[bad].sum() - bads * (bads + 1) / 2) / (bads * (count - bads)))
+    return float((rankdata(score.ravel())[bad.ravel()].sum() - bads * (bads + 1) / 2) / (bads * (count - bads)))
 
 
 def risk_at(score: Array, error: Array, coverage: Array) -> Array:

@@ -13,7 +13,7 @@ from drivewm.cli import run
 from drivewm.evaluation.readers import Readers
 from drivewm.training.cache import FrameCache
 from drivewm.worldmodel.autoencoder import FrameCodec
-from drivewm.worldmodel.world import open_pipeline
+from drivewm.worldmodel.world import DreamWorld, open_pipeline
 
 
 def done(*words: str | Path) -> None:
@@ -37,6 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done("train", "readers", "--cache", root / "cache", "--out", root / "readers", *small)
         card = ("--cache", root / "cache", "--drives", "2", "--seconds", "1", "--out", root / "card")
         done("card", "--world", root / "wm/world", "--readers", root / "readers/readers", *card)
+        done("calibrate", "--world", root / "wm/world", "--cache", root / "cache", "--seconds", "1")
     return root
 
 
@@ -68,3 +69,10 @@ def test_the_card_holds_the_dream_beside_floors_and_naive_rows(made: Path) -> No
     assert card["rows"]["reference"]["psnr_db"]["mean"] > card["rows"]["autoencoder (floor)"]["psnr_db"]["mean"]
     assert card["provenance"]["ids"]["readers"] == Readers.load(made / "readers/readers").fingerprint()
     assert list((made / "card").glob("*.png"))
+
+
+def test_a_calibrated_world_knows_what_its_doubt_means_in_both_regimes(made: Path) -> None:
+    world = DreamWorld.load(str(made / "wm/world"))
+    assert world.calibration is not None and world.calibration.world == world.id
+    assert [curve.drop for curve in world.calibration.curves] == [(), ("boxes", "layout", "polylines")]
+    assert all(curve.error[0] == 0.0 < curve.error[-1] for curve in world.calibration.curves)

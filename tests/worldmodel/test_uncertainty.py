@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import fields
 from pathlib import Path
@@ -12,8 +13,10 @@ import torch
 
 from drivewm.datatypes import Action, Array
 from drivewm.errors import InputError
-from drivewm.evaluation.overheard import Overheard
+from drivewm.evaluation.overheard import Overheard, write_unsure
 from drivewm.evaluation.uncertainty import auroc, monotone, risk_at, risk_removed
+from drivewm.policies.baselines import ConstantVelocity
+from drivewm.rollout import rollout
 from drivewm.sim.engine import Engine
 from drivewm.sim.raster import RasterWorld
 from drivewm.sim.rigs import nuscenes_rig
@@ -65,6 +68,18 @@ def test_left_alone_the_dream_grows_less_sure_with_time(free: Array) -> None:
     over_time = free.mean(1)
     assert (np.diff(over_time) > 0).sum() >= FRAMES - 1
     assert over_time[-2:].mean() > 1.5 * over_time[1]
+
+
+def test_a_drive_is_kept_with_the_doubt_of_every_frame_and_camera(tmp_path: Path) -> None:
+    world = DreamWorld.load()
+    heard = Overheard(world)
+    drive = rollout([straight_scene(horizon_s=0.6)], ConstantVelocity(), heard, seed=0)[0]
+    file = write_unsure(tmp_path / "drive.unsure.json", heard.of_scene(0, len(drive.plans.t_s)), drive, world)
+    assert file is not None
+    kept = json.loads(file.read_text())
+    assert kept["t_s"] == [0.0, 0.2, 0.4] and kept["cameras"] == list(world.rig.names)
+    errors = np.array(kept["expected_error"])
+    assert errors.shape == (3, 6) and (errors[0] == 0).all() and (errors[1:] > 1.0).all()
 
 
 @torch.no_grad()
