@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from diffusers import ModelMixin
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.checkpoint import checkpoint
 
 from drivewm.errors import InputError
 from drivewm.store import write_json
@@ -79,9 +81,7 @@ def fit(
     share = pieces_of_this_process(options.pieces, options.context)
     accelerator = _accelerator(options.precision)
     if options.checkpointing:
-        for part in model.modules():
-            if isinstance(part, ModelMixin):
-                part.enable_gradient_checkpointing()
+        recompute_blocks(model)
     sharded = options.shard and accelerator.num_processes > 1
     kept = without_weights(model) if sharded else model
     if sharded:
@@ -97,8 +97,8 @@ def fit(
             model.broadcast_buffers = False  # they are alike, and a process may pass through more often than the others
     inner = accelerator.unwrap_model(model)
     average = {name: value.detach().clone() for name, value in inner.state_dict().items()}
-    checkpoint = Checkpoint(path, inner, average, optimizer)
-    start = checkpoint.load() if path.exists() else 0
+    kept_state = Checkpoint(path, inner, average, optimizer)
+    start = kept_state.load() if path.exists() else 0
     began, logged, on_gpu = time.perf_counter(), start, accelerator.device.type == "cuda"
     model.train()
     mine = (step * options.pieces + piece for step in range(start, options.steps) for piece in share)
@@ -123,10 +123,21 @@ def fit(
                 if on_log:
                     on_log(done, values)
             if done % options.save_every == 0 or done == options.steps:
-                checkpoint.save(done, options)
+                kept_state.save(done, options)
     weights = {name: whole(value) for name, value in average.items()}
     kept.load_state_dict(weights, assign=sharded)
     return accelerator.unwrap_model(kept).eval()
+
+
+def recompute_blocks(model: torch.nn.Module) -> None:
+    """Let the blocks of diffusers' models compute again on the way back what they would have kept.
+
+    Whole blocks: torch's early stop is an exception whose frames keep what was computed until Python collects its garbage.
+    """
+    again = partial(checkpoint, use_reentrant=False, early_stop=False)
+    for part in model.modules():
+        if isinstance(part, ModelMixin):
+            part.enable_gradient_checkpointing(again)
 
 
 def _pieces(options: FitOptions, path: Path) -> int:

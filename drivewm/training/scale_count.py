@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
+from drivewm.training.loop import recompute_blocks
 from drivewm.training.worldmodel import EmbedAndDenoise
 from drivewm.worldmodel.attention import SpatialAttention
 from drivewm.worldmodel.backends import NATIVE, Backend, set_backend
@@ -55,7 +56,7 @@ def count(piece: Piece) -> Counted:
         model = EmbedAndDenoise(DriveTransformer.of_size(size)).train()
         set_backend(model, Backend._NATIVE_FLASH if piece.flash else NATIVE)
         if piece.checkpointing:
-            model.network.enable_gradient_checkpointing()
+            recompute_blocks(model)
         if piece.context > 1:
             for attention in (part for part in model.modules() if isinstance(part, SpatialAttention)):
                 attention.all_cameras = _as_if_gathered(size.registers, piece.context)
