@@ -72,11 +72,11 @@ class Curve:
 
     def of_cameras(self, doubt_BVhw: Array) -> Array:
         """Expected error [B, V] for squared doubt [B, V, h, w]."""
-        return np.interp(np.sqrt(doubt_BVhw.mean((-1, -2))), self.doubt, self.error)
+        return np.asarray(np.interp(np.sqrt(doubt_BVhw.mean((-1, -2))), self.doubt, self.error))
 
     def of_cells(self, doubt_BVhw: Array) -> Array:
         """Expected error [B, V, h, w]."""
-        return np.interp(np.sqrt(doubt_BVhw), self.cell_doubt, self.cell_error)
+        return np.asarray(np.interp(np.sqrt(doubt_BVhw), self.cell_doubt, self.cell_error))
 
 
 @dataclass(frozen=True, slots=True)
