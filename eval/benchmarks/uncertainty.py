@@ -259,7 +259,7 @@ def draw(path: Path, seen: dict[str, Seen], calibration: Calibration) -> None:
             axis.plot(coverage, risk_at(one.score(label).ravel(), error, coverage), label=label)
         axis.plot(coverage, risk_at(error, error, coverage), "k:", label="omniscient")
         axis.axhline(error.mean(), color="grey", lw=0.8, label="by chance")
-        axis.set(title=f"{name}: mean error of the surest", xlabel="share of cameras trusted", ylim=(0, None))
+        axis.set(title=f"{name}: surest first", xlabel="share of cameras trusted", ylabel="mean error", ylim=(0, None))
     axes[0][0].legend(fontsize=6.5, loc="lower right")
     for (name, one), curve in zip(seen.items(), calibration.curves, strict=True):
         expected = np.interp(one.score(OURS), curve.doubt, curve.error)
