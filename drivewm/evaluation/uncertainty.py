@@ -108,7 +108,7 @@ def calibrate_folder(
 
 def _curve(regime: Regime, steps: int, laid: Errors, tried: Errors) -> Curve:
     def of_cameras(squared: Array) -> Array:
-        return np.sqrt(squared.mean((-1, -2))).ravel()
+        return np.asarray(np.sqrt(squared.mean((-1, -2)))).ravel()
 
     camera = monotone(of_cameras(laid.doubt), of_cameras(laid.error))
     cell = monotone(np.sqrt(laid.doubt).ravel(), np.sqrt(laid.error).ravel())

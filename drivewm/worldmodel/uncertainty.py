@@ -18,7 +18,7 @@ from drivewm.datatypes import Array, Provenance
 from drivewm.store import load_record
 
 # Share of the squared doubt that the next frame inherits. Of 0, 0.5, 0.7, 0.8 and 0.95 it ranks errors of told and of free
-# dreams best together (eval/results/worldmodel_uncertainty.md).
+# dreams best together (eval/benchmarks/uncertainty.py).
 CARRIED = 0.7
 FILE = "uncertainty.json"  # beside the weights
 
@@ -72,11 +72,11 @@ class Curve:
 
     def of_cameras(self, doubt_BVhw: Array) -> Array:
         """Expected error [B, V] for squared doubt [B, V, h, w]."""
-        return np.interp(np.sqrt(doubt_BVhw.mean((-1, -2))), self.doubt, self.error)
+        return np.asarray(np.interp(np.sqrt(doubt_BVhw.mean((-1, -2))), self.doubt, self.error))
 
     def of_cells(self, doubt_BVhw: Array) -> Array:
         """Expected error [B, V, h, w]."""
-        return np.interp(np.sqrt(doubt_BVhw), self.cell_doubt, self.cell_error)
+        return np.asarray(np.interp(np.sqrt(doubt_BVhw), self.cell_doubt, self.cell_error))
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,9 +118,11 @@ class DreamWorld:
 
         None where that is not known: weights without `drivewm calibrate`, a single denoising step, a regime not calibrated.
         """
-        curve = self.calibration and self.calibration.curve(self.session.steps, self.session.drop)
         doubt = memory.session.doubt
-        return curve.of_cameras(doubt.cpu().numpy()) if curve and doubt is not None else None
+        if self.calibration is None or doubt is None:
+            return None
+        curve = self.calibration.curve(self.session.steps, self.session.drop)
+        return None if curve is None else curve.of_cameras(doubt.cpu().numpy())
 
     def told(self, prompt: Prompt) -> DreamWorld:
         """The same world with a text that it dreams by. Raises InputError where its weights know no text."""

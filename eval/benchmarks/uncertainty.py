@@ -134,7 +134,7 @@ class Seen:
 
     @property
     def camera_error(self) -> Array:
-        return np.sqrt(self.error.mean((-1, -2)))
+        return np.asarray(np.sqrt(self.error.mean((-1, -2))))
 
     def score(self, name: str, carried: float = CARRIED) -> Array:
         """One number per camera [B, F, V]."""
@@ -142,7 +142,8 @@ class Seen:
             return np.broadcast_to(np.arange(self.error.shape[1])[:, None], self.error.shape[:3]).astype(float)
         if name == BOTH:
             return self.score(OURS) * self.score("naive: detail in the picture")
-        out, before = [], np.zeros(())
+        out: list[Array] = []
+        before: Array = np.zeros(())
         for frame in self.signals[name].mean((-1, -2)).swapaxes(0, 1):
             before = frame + carried * before
             out.append(before)
@@ -152,7 +153,8 @@ class Seen:
 def look(pipeline: Any, drives: Drives, regime: Regime, readers: Readers, seed: int) -> Seen:
     names = [name for name in SIGNALS if not (regime.drop and SIGNALS[name] is without_layout)]
     kept: dict[str, list[Array]] = {name: [] for name in names}
-    cost, latents = dict.fromkeys(names, 0.0), []
+    cost = dict.fromkeys(names, 0.0)
+    latents: list[Array] = []
 
     def note(dreamed: Dreamed) -> None:
         latents.append(dreamed.latent[:, 0].numpy())
@@ -188,7 +190,7 @@ def look(pipeline: Any, drives: Drives, regime: Regime, readers: Readers, seed: 
 def rank_with_interval(score: Array, true: Array) -> str:
     """Spearman's rank correlation over all cameras and frames; the interval is over drives (bootstrap)."""
     rng, count = np.random.default_rng(0), len(score)
-    picks = [rng.integers(count, size=count) for _ in range(200)]
+    picks = [rng.integers(count, size=count) for _ in range(100)]
     low, high = np.quantile([spearmanr(score[p].ravel(), true[p].ravel()).statistic for p in picks], [0.025, 0.975])
     return f"{spearmanr(score.ravel(), true.ravel()).statistic:.2f} [{low:.2f}, {high:.2f}]"
 
@@ -257,7 +259,7 @@ def draw(path: Path, seen: dict[str, Seen], calibration: Calibration) -> None:
             axis.plot(coverage, risk_at(one.score(label).ravel(), error, coverage), label=label)
         axis.plot(coverage, risk_at(error, error, coverage), "k:", label="omniscient")
         axis.axhline(error.mean(), color="grey", lw=0.8, label="by chance")
-        axis.set(title=f"{name}: mean error of the surest", xlabel="share of cameras trusted", ylim=(0, None))
+        axis.set(title=f"{name}: surest first", xlabel="share of cameras trusted", ylabel="mean error", ylim=(0, None))
     axes[0][0].legend(fontsize=6.5, loc="lower right")
     for (name, one), curve in zip(seen.items(), calibration.curves, strict=True):
         expected = np.interp(one.score(OURS), curve.doubt, curve.error)
