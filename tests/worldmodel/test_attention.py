@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -64,6 +65,7 @@ def listening(heard: list[dict[str, Any]]) -> Callable[..., torch.Tensor]:
     return run
 
 
+@lru_cache
 @torch.no_grad()
 def frames_of_a_session(backend: str) -> torch.Tensor:
     """Dreamed past the full window: causal clips, single queries on a past, tokens on condition tokens."""

@@ -128,11 +128,11 @@ def test_nothing_that_is_seen_is_older_than_a_training_clip(network: DriveTransf
 
 
 def test_two_frames_at_once_on_a_kept_past_are_refused(network: DriveTransformer) -> None:
-    session, conditions = Session(network), told(1, 2)
+    session = Session(network)
     memory = session.observe(session.start(), told(1, 1), latents(1, 1))
-    embedded = network.embed(conditions)
+    recalled = network.recall(memory.past, network.embed(told(1, 1, 1)))
     with pytest.raises(ValueError, match="one by one"):
-        network(latents(1, 2), torch.ones(1, 2), torch.ones(1), embedded, network.recall(memory.past, embedded))
+        network(latents(1, 2), torch.ones(1, 2), torch.ones(1), network.embed(told(1, 2)), recalled)
 
 
 def tensors_of(memory: Memory) -> list[torch.Tensor]:
