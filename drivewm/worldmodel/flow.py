@@ -25,7 +25,7 @@ class FlowOptions:
     bootstrap_share: float = 0.125  # of the rows; the others learn from data
     clean_share: float = 0.4  # of the frames are context, told clean
     past_frames: int = 0  # of a clip, its first ones, are context in any case
-    context_noise: float = 0.15  # largest deviation added to context frames that are still told clean
+    context_noise: float = 0.4  # largest deviation added to context frames that are still told clean
 
 
 def noised(clean: torch.Tensor, noise: torch.Tensor, tau_BT: torch.Tensor) -> torch.Tensor:

@@ -108,7 +108,9 @@ class RegionGuidance(ClassifierFreeGuidance):
 def guidance_of(strength: float | RegionGuidance | None, drop: frozenset[str]) -> RegionGuidance | None:
     """A scale as guidance of the agents. Raises InputError where the conditions it would guide by are left out anyway."""
     guidance = RegionGuidance(strength) if isinstance(strength, (int, float)) else strength
-    if guidance is not None and guidance.drop <= drop:
+    if guidance is None or guidance.guidance_scale == 1.0:
+        return None
+    if guidance.drop <= drop:
         raise InputError(
             f"nothing to guide by: {', '.join(sorted(guidance.drop))} left out already", hint="guide by what is told"
         )

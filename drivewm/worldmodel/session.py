@@ -64,7 +64,7 @@ class Session:
         batch, device = noise.shape[0], noise.device
         drop = self._drop(batch, device)
         embedded = self.network.embed(told, drop)
-        if self.guidance is not None and self.guidance.guidance_scale != 1.0:
+        if self.guidance is not None:
             predict = self.guidance.predictor(self.network, memory.past, told, drop, self.steps)
         else:
             predict = self._predictor(memory, embedded)
