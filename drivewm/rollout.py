@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivewm.datatypes import EGO_SHAPE, Action, Agents, Array, Provenance, Rollout, Scene, Trajectory, WorldState
+from drivewm.datatypes import EGO_SHAPE, Action, Agents, Array, Provenance, Rollout, Scene, Trajectory, WorldState, is_record
 from drivewm.errors import InputError
 from drivewm.metrics.boxes import overlap
 from drivewm.policies.observation import Observer
@@ -115,7 +115,7 @@ class Underway:
         self.state = engine.resumed(self.engine, self.state)
         self._log.widen(self.state.world)
         self.engine, self.scenes = engine, tuple(scenes)
-        if is_dataclass(self._world_memory) and hasattr(self._world_memory, "scenes"):
+        if is_record(self._world_memory) and hasattr(self._world_memory, "scenes"):
             self._world_memory = replace(self._world_memory, scenes=self.scenes)
 
     def records(self) -> list[Rollout]:
