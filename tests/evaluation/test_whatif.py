@@ -172,14 +172,14 @@ def test_a_future_cannot_ask_for_something_in_its_past() -> None:
 
 def heedful_scene() -> Scene:
     """A lead car that keeps its distance and brakes when the ego comes near."""
-    scene = straight_scene(10.0, lead=(12.0, 8.0), horizon_s=4.0)
-    trigger = {"trigger_kind": TriggerKind.DISTANCE, "trigger_value": 15.0, "manoeuvre_kind": 1, "manoeuvre_rate": 3.0}
+    scene = straight_scene(10.0, lead=(20.0, 8.0), horizon_s=4.0)
+    trigger = {"trigger_kind": TriggerKind.DISTANCE, "trigger_value": 22.0, "manoeuvre_kind": 1, "manoeuvre_rate": 3.0}
     changed = {name: np.full_like(getattr(scene.scripts, name), value) for name, value in trigger.items()}
     return replace(scene, scripts=replace(scene.scripts, reactive=np.array([True]), **changed))
 
 
 def test_agents_on_rails_do_what_they_did_whatever_the_ego_does() -> None:
-    first = driven(heedful_scene())
+    first = driven(heedful_scene(), policy=ConstantVelocity())
     absurd = "0 s right brake"
     assert not agents_equal(first.states, driven(heedful_scene(), actions=absurd).states)
     second = driven(on_rails(first), actions=absurd)
