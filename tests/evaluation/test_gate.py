@@ -135,6 +135,17 @@ def test_the_reference_world_needs_no_gate() -> None:
     assert gate_for(RasterWorld(RIG)) is None
 
 
+def test_a_car_with_other_cameras_is_judged_by_its_agents_alone(drive: Rollout) -> None:
+    eyes, front = PerfectEyes(), RIG.names.index("CAM_FRONT")
+    frames = eyes.paint(drive)[:, front : front + 1]
+    for frame, pictures in enumerate(frames):
+        seen = render(drive.scene.road, drive.states[frame * drive.plan_every], drive.scene.conditions, RIG.only(front), 0)
+        eyes.labels[seen.images[0].tobytes()] = READ_TABLE[seen.semantics[0]]
+        eyes.labels[pictures[0].tobytes()] = READ_TABLE[seen.semantics[0]]
+    evidence = Gate(eyes, RIG.only(front)).measure(drive, frames)
+    assert evidence.vehicle_recall == 1.0 and evidence.speed_difference_mps is None
+
+
 def test_other_limits_are_another_gate() -> None:
     eyes = PerfectEyes()
     assert Gate(eyes, RIG).id == Gate(eyes, RIG).id != Gate(eyes, RIG, Thresholds(vehicle_recall=0.6)).id

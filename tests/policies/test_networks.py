@@ -222,9 +222,12 @@ def test_a_contract_that_lies_about_the_graph_is_refused(onnx_file: Path, tmp_pa
         _refused(tmp_path / f"{kind}.onnx", words)
 
 
-def test_other_cameras_are_refused(onnx_file: Path) -> None:
+def test_other_cameras_are_refused(onnx_file: Path, teacher: TeacherNetwork, onboard: OnboardNetwork) -> None:
     with pytest.raises(InputError, match="images needs"):
         rollout([straight_scene()], OnnxPolicy(onnx_file), BlankWorld(nuscenes_rig(64, 96)), seed=0)
+    for policy in (TeacherPolicy(teacher), OnboardPolicy(onboard)):
+        with pytest.raises(InputError, match="needs 6 cameras of 32 x 48 px, the world shows 1 cameras of 32 x 48 px"):
+            rollout([straight_scene()], policy, BlankWorld(RIG.only(0)), seed=0)
 
 
 def test_what_is_no_policy_is_refused(tmp_path: Path, onboard: OnboardNetwork) -> None:
