@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from drivewm.datatypes import Action, Scene
+from drivewm.errors import InputError
 from drivewm.evaluation.bench import parts
 from drivewm.evaluation.bench.arithmetic import counter, flops_of
 from drivewm.evaluation.bench.clock import Effort, Timing, free_memory_bytes, held_memory_bytes, now_s, timed
@@ -80,7 +81,10 @@ def reference_row(world: World, batch: int, effort: Effort) -> DreamRow:
 
 
 def dream_rows(world: DreamWorld, batches: Sequence[int], effort: Effort, tell: Tell) -> tuple[list[DreamRow], list[str]]:
-    """A row for each number of cars at once, and a sentence for each that this machine has not the memory for."""
+    """A row for each number of cars at once, and a sentence about the first that takes too much memory or time.
+
+    Raises InputError when not even one fits into memory.
+    """
     steps, rows = world.session.steps, list[DreamRow]()
     before = held_memory_bytes(world.device)
     flops = flops_of_frame(world, effort)
@@ -93,6 +97,8 @@ def dream_rows(world: DreamWorld, batches: Sequence[int], effort: Effort, tell: 
         try:
             rows.append(_row(steps, batch, timed(_drive(world, batch, effort).step, world.device, effort), flops))
         except torch.OutOfMemoryError:
+            if not rows:
+                raise InputError("a single car's dream takes more memory than there is", hint="choose a smaller size") from None
             return rows, [f"K = {steps}, {batch} at once: took more memory than there is"]
     return rows, []
 
