@@ -21,6 +21,7 @@ from drivewm.evaluation.film import LARGEST_VIEW_PX, Take, labelled_mosaic
 from drivewm.evaluation.pictures import beside, stacked, strip, write_png
 from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE, Readers
 from drivewm.evaluation.video import write_video
+from drivewm.evaluation.whatif import Course
 from drivewm.evaluation.worlds import WorldOptions, load_world
 from drivewm.protocols import Policy
 from drivewm.worldmodel.conditions import clip_conditions, untold
@@ -139,7 +140,7 @@ def driven_on(
     rig = replace(found.shown.rig, rate_hz=RATE_HZ)
     opening = Recorded((found.shown,), found.seen)
     told = replace(options, rig=rig, without=options.without | untold(found.shown), opening=opening)
-    return dream(scene, policy, learned_world(name, told), out, seed=seed, reference=True)
+    return dream(scene, Course(policy), learned_world(name, told), out, seed=seed, reference=True)
 
 
 def _numbered(scene: Scene, numbers: Sequence[int]) -> Scene:
