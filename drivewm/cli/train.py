@@ -188,8 +188,12 @@ def self_rollout(
     steps: Steps = 1000,
     learning_rate: Rate = 1e-4,
     batch: Batch = 4,
-    dreamed: Annotated[int, typer.Option(help="Frames of a clip that the model dreams before it learns the rest.", min=1)] = 4,
-    share: Annotated[float, typer.Option(help="Of the batches; the others look back at recorded frames.", min=0, max=1)] = 0.5,
+    dreamed: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Frames that the model dreams before it learns the next three, of one step after the other; 0: none.", min=0
+        ),
+    ] = None,
     seed: Seed = 0,
     out: Out = None,
     as_json: Json = False,
@@ -201,9 +205,9 @@ def self_rollout(
     from drivewm.worldmodel.world import EMBEDDED, DreamWorld, open_pipeline
 
     folder, before = run_folder("self-rollout", out), open_pipeline(EMBEDDED if world == "dream" else Path(world))
-    settings = {"steps": steps, "learning_rate": learning_rate, "batch": batch, "dreamed": dreamed, "share": share, "seed": seed}
+    rollout = RolloutOptions(dreamed=tuple(dreamed)) if dreamed else RolloutOptions()
+    settings = {"steps": steps, "learning_rate": learning_rate, "batch": batch, "dreamed": rollout.dreamed, "seed": seed}
     with recorded("self-rollout", folder, settings | {"cache": str(cache), "from": before.identity()}, as_json) as on_log:
-        rollout = RolloutOptions(dreamed=dreamed, share=share)
         train_self_rollout(before, cache, folder, FitOptions(steps, batch, learning_rate, seed=seed), rollout, on_log)
         name = DreamWorld.load(str(folder / "world")).id
         on_log.made(world=name, autoencoder=before.codec.fingerprint(), **tracked.data_of(cache))

@@ -77,7 +77,7 @@ def fit(
     another network.
     """
     path = out / "checkpoint.safetensors"
-    options = replace(options, pieces=_pieces(options, path))
+    options = replace(options, pieces=pieces_of_step(options, path))
     share = pieces_of_this_process(options.pieces, options.context)
     accelerator = _accelerator(options.precision)
     if options.checkpointing:
@@ -140,8 +140,8 @@ def recompute_blocks(model: torch.nn.Module) -> None:
             part.enable_gradient_checkpointing(again)
 
 
-def _pieces(options: FitOptions, path: Path) -> int:
-    """Pieces of a step. A training keeps its number, or it would go on with other batches."""
+def pieces_of_step(options: FitOptions, path: Path) -> int:
+    """How many there are, for a training with its checkpoint at ``path``. A training keeps its number, or it would go on with other batches."""
     before = pieces_of(path)
     if before is None:
         return options.pieces or teams(options.context)

@@ -16,7 +16,7 @@ import torch
 
 from drivewm.errors import InputError
 from drivewm.training.cache import FrameCache
-from drivewm.training.loop import FitOptions, LossFn, OnLog, fit
+from drivewm.training.loop import FitOptions, LossFn, OnLog, fit, pieces_of_step
 from drivewm.training.shards import Tensors
 from drivewm.training.worldmodel import CLIPS, EmbedAndDenoise, denoising_loss, draw_drops
 from drivewm.worldmodel.backends import backend_named, set_backend
@@ -29,20 +29,28 @@ from drivewm.worldmodel.transformer import DriveTransformer
 @dataclass(frozen=True, slots=True)
 class RolloutOptions:
     context: int = 2  # recorded frames at the start of a clip
-    dreamed: int = 4  # frames that the model then dreams itself; what is left of the clip is learned
+    dreamed: tuple[int, ...] = (0, 4, 4, 12)  # frames that the model dreams next, of one step after the other; 0: as in training
+    learned: int = 3  # recorded frames after those
     steps: int = 1  # denoising steps of a dreamed frame
-    share: float = 0.5  # of the batches; the others look back at recorded frames, as before
+
+    def dreamed_at(self, step: int) -> int:
+        return self.dreamed[step % len(self.dreamed)]
+
+    def frames_at(self, step: int, window: int) -> int:
+        """Length of a step's clips; those of which a part is dreamed are longer than the window, and so are known."""
+        dreamed = self.dreamed_at(step)
+        return self.context + dreamed + self.learned if dreamed else window
 
 
 @torch.no_grad()
 def with_own_past(
     network: DriveTransformer, batch: Tensors, drop: Tensors, rollout: RolloutOptions, generator: torch.Generator
 ) -> torch.Tensor:
-    """Latents [B, T, V, C, h, w] of a batch whose frames ``context`` to ``context + dreamed`` are the network's own."""
+    """Latents [B, T, V, C, h, w] of a batch of which all but the first ``context`` and the last ``learned`` are the network's own."""
     recorded, training = batch["latent"].float(), network.training
     session = Session(network, rollout.steps, drop)
     memory, shown = session.start(), []
-    for t in range(rollout.context + rollout.dreamed):
+    for t in range(recorded.shape[1] - rollout.learned):
         now, latent = {key: value[:, t : t + 1] for key, value in batch.items()}, recorded[:, t : t + 1]
         if t < rollout.context:
             memory = session.observe(memory, now, latent)
@@ -51,21 +59,23 @@ def with_own_past(
             latent, memory = session.dream(memory, now, noise)
         shown.append(latent)
     network.train(training)
-    return torch.cat([*shown, recorded[:, rollout.context + rollout.dreamed :]], 1)
+    return torch.cat([*shown, recorded[:, -rollout.learned :]], 1)
 
 
 def rollout_loss(rollout: RolloutOptions) -> LossFn:
-    """The flow loss, in ``share`` of the batches of the frames after the model's own past (then also logged as "own_past")."""
-    after_own = FlowOptions(clean_share=0.0, context_noise=0.0, past_frames=rollout.context + rollout.dreamed)
+    """The flow loss; where clips are longer than the window, of the frames after the model's own past (then also "own_past")."""
 
     def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
         latent, drop = batch["latent"].float(), draw_drops(CLIPS, batch, generator)
-        own = bool(torch.rand((), generator=generator, device=latent.device) < rollout.share)
-        if own:
-            inner: Any = getattr(model, "module", model)  # within the wrapper of data-parallel training
-            latent = with_own_past(inner.network, batch, drop, rollout, generator)
-        losses = denoising_loss(model, batch, drop, latent, after_own if own else FlowOptions(), generator)
-        return losses | ({"own_past": losses["loss"].detach()} if own else {})
+        inner: Any = getattr(model, "module", model)  # within the wrapper of data-parallel training
+        window = inner.network.size.window
+        if latent.shape[1] <= window:
+            return denoising_loss(model, batch, drop, latent, FlowOptions(), generator)
+        latent = with_own_past(inner.network, batch, drop, rollout, generator)[:, -window:]
+        batch = {key: value[:, -window:] for key, value in batch.items()}
+        after_own = FlowOptions(clean_share=0.0, context_noise=0.0, past_frames=window - rollout.learned)
+        losses = denoising_loss(model, batch, drop, latent, after_own, generator)
+        return losses | {"own_past": losses["loss"].detach()}
 
     return loss_fn
 
@@ -80,19 +90,23 @@ def train_self_rollout(
 ) -> DreamPipeline:
     """Train a copy of the world model on its own past and save it to ``out/world``. Resumes from ``out``.
 
-    Raises InputError where the clip has no frame left to learn, and where the cache holds no latents of its autoencoder.
+    Raises InputError where so few frames are dreamed that the window would hold no more, and where the cache holds no latents
+    of the world model's autoencoder.
     """
     network, clips = copy.deepcopy(pipeline.transformer), FrameCache(cache, options.seed)
-    size, past = network.size, rollout.context + rollout.dreamed
-    if rollout.context < 1 or rollout.dreamed < 1 or past >= size.window:
-        reason = f"{rollout.context} recorded and {rollout.dreamed} dreamed frames do not leave one of {size.window} to learn"
-        raise InputError(reason, hint="at least one each, together fewer than the clip")
+    size = network.size
+    short = size.window - rollout.context - rollout.learned
+    if any(0 < dreamed <= short for dreamed in rollout.dreamed):
+        reason = f"dreaming {min(filter(None, rollout.dreamed))} frames does not fill the {size.window} frames of a clip"
+        raise InputError(reason, hint=f"0 (recorded frames only), or at least {short + 1}")
     clips.check_latents(pipeline.codec)
     set_backend(network, backend_named(head_width=size.width // size.heads, training=True))
-    keys = tuple(key for key in clips.keys if key != "images")
+    pieces = pieces_of_step(options, out / "checkpoint.safetensors")
 
-    def batch_at(step: int) -> Tensors:
-        return clips.batch(step, options.batch, size.window, keys)
+    def batch_at(index: int) -> Tensors:
+        step = index // pieces  # all pieces of a step are alike, so that no process waits for another
+        keys = tuple(key for key in clips.keys if key != "images" or rollout.dreamed_at(step) == 0)
+        return clips.batch(index, options.batch, rollout.frames_at(step, size.window), keys)
 
     trained: Any = fit(EmbedAndDenoise(network), rollout_loss(rollout), batch_at, out, options, on_log)
     tuned = pipeline.with_transformer(trained.network.cpu())

@@ -18,20 +18,21 @@ from drivewm.worldmodel.transformer import DriveTransformer
 from tests.worldmodel.small_network import Told, told
 
 SIZE = replace(SIZES["tiny"], width=32, depth=2, heads=2, window=6, cell_width=16, latent_channels=4)
-ROLLOUT = RolloutOptions(context=2, dreamed=3, share=1.0)
+ROLLOUT = RolloutOptions(context=2, dreamed=(4,), learned=2)
+FRAMES = ROLLOUT.frames_at(0, SIZE.window)  # two more than the window holds
 OPTIONS = FitOptions(steps=40, batch=8, learning_rate=3e-3, warmup_steps=5, save_every=2, log_every=1, precision="no")
 GROUPS = ("layout", "boxes", "polylines")
 
 
-def pendulum(step: int, batch: int = 8) -> Told:
+def pendulum(step: int, batch: int = 8, frames: int = FRAMES) -> Told:
     """One camera of 16 x 32 px whose latents swing, each clip with its own phase: the past tells all of the future."""
     g = torch.Generator().manual_seed(step)
-    conditions = told(batch, SIZE.window, step)
+    conditions = told(batch, frames, step)
     small = {key: conditions[key][:, :, :1, :16, :32] for key in ("label", "log_depth", "paint")}
     single = {key: conditions[key][:, :, :1] for key in ("lost", "intrinsics", "ego_from_camera")}
-    phase = 6.28 * torch.rand(batch, 1, 1, 1, 1, 1, generator=g) + 0.8 * torch.arange(SIZE.window).view(1, -1, 1, 1, 1, 1)
+    phase = 6.28 * torch.rand(batch, 1, 1, 1, 1, 1, generator=g) + 0.8 * torch.arange(frames).view(1, -1, 1, 1, 1, 1)
     latent = 1.4 * torch.sin(phase + torch.arange(4.0).view(1, 1, 1, 4, 1, 1)).expand(-1, -1, 1, -1, 2, 4)
-    untold = {UNTOLD + group: torch.zeros(batch, SIZE.window, dtype=torch.bool) for group in GROUPS}
+    untold = {UNTOLD + group: torch.zeros(batch, frames, dtype=torch.bool) for group in GROUPS}
     return conditions | small | single | untold | {"latent": latent}
 
 
@@ -50,7 +51,7 @@ def test_the_middle_of_the_clip_is_what_a_session_dreams_and_the_rest_is_recorde
     drop = {"weather": torch.tensor([True, False])}
     shown = with_own_past(model.network, batch, drop, ROLLOUT, torch.Generator().manual_seed(5))
     assert torch.equal(shown[:, :2], batch["latent"][:, :2])
-    assert torch.equal(shown[:, 5:], batch["latent"][:, 5:])
+    assert torch.equal(shown[:, 6:], batch["latent"][:, 6:])
     assert not shown.requires_grad
     assert model.network.training  # as it was
     session, memory = Session(model.network, 1, drop), Session(model.network).start()
@@ -70,8 +71,16 @@ def test_the_loss_after_ones_own_past_falls(tmp_path: Path) -> None:
     assert after < 0.7 * before
 
 
+def test_steps_after_dreams_and_steps_after_recorded_frames_take_turns() -> None:
+    rollout = RolloutOptions(context=2, dreamed=(0, 4), learned=2)
+    lengths = [rollout.frames_at(step, SIZE.window) for step in range(4)]
+    assert lengths == [6, 8, 6, 8]
+    after = [rollout_loss(rollout)(network(), pendulum(1, 2, length), torch.Generator().manual_seed(0)) for length in lengths[:2]]
+    assert ["own_past" in losses for losses in after] == [False, True]
+
+
 def test_a_killed_rollout_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
-    options, loss_fn = replace(OPTIONS, steps=4, batch=2), rollout_loss(replace(ROLLOUT, share=0.5))
+    options, loss_fn = replace(OPTIONS, steps=4, batch=2), rollout_loss(ROLLOUT)
     whole = fit(network(), loss_fn, lambda step: pendulum(step, 2), tmp_path / "whole", options)
 
     def killed(model: torch.nn.Module, batch: Told, generator: torch.Generator) -> dict[str, torch.Tensor]:

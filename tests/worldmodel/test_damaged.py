@@ -24,7 +24,7 @@ from drivewm.worldmodel.sizes import SIZES
 from drivewm.worldmodel.transformer import DriveTransformer
 from drivewm.worldmodel.world import DreamWorld, open_pipeline
 
-SIZE = replace(SIZES["tiny"], width=32, depth=1, heads=2, autoencoder_channels=(8, 8, 8), autoencoder_layers=(1, 1, 1))
+SIZE = replace(SIZES["tiny"], width=32, depth=2, heads=2, autoencoder_channels=(8, 8, 8), autoencoder_layers=(1, 1, 1))
 NETWORK, CODEC = (f"{part}/diffusion_pytorch_model.safetensors" for part in ("transformer", "autoencoder"))
 Damage = Callable[[Path], None]
 
@@ -61,9 +61,15 @@ def sized(**changed: Any) -> Damage:
     return change
 
 
-def weights_of_depth_two(folder: Path) -> None:
-    DriveTransformer.of_size(replace(SIZE, depth=2)).half().save_pretrained(folder / "other")
+def weights_of_depth_four(folder: Path) -> None:
+    DriveTransformer.of_size(replace(SIZE, depth=4)).half().save_pretrained(folder / "other")
     shutil.move(folder / "other/diffusion_pytorch_model.safetensors", folder / NETWORK)
+
+
+def network_of_finer_cells(folder: Path) -> None:
+    finer = replace(SIZE, autoencoder_channels=(8, 8), autoencoder_layers=(1, 1))
+    DriveTransformer.of_size(finer).half().save_pretrained(folder / "transformer")
+    (folder / CHECKSUMS).unlink()
 
 
 def not_finite(folder: Path) -> None:
@@ -82,8 +88,8 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "one flipped bit": (bytes_of(NETWORK, flipped(-77)), f"{NETWORK}: is damaged: its bytes are not those that were saved"),
     "not finite": (not_finite, "patch_in.bias: holds weights that are not finite"),
     "another width": (sized(width=64), r"has the shape \[.*32\], not \[.*64\]: .*another network or size"),
-    "a deeper network's config": (sized(depth=2), "blocks.1.* is missing: .*another network or size"),
-    "a deeper network's weights": (weights_of_depth_two, "blocks.1.* has no place in the network"),
+    "a deeper network's config": (sized(depth=4), "blocks.2.* is missing: .*another network or size"),
+    "a deeper network's weights": (weights_of_depth_four, "blocks.2.* has no place in the network"),
     "no heads": (sized(heads=0), "config.json: size.heads: must be between 1 and"),
     "depth of a tower": (sized(depth=10**9), "config.json: size.depth: must be between 1 and"),
     "odd heads": (sized(heads=3), "does not divide into 3 heads"),
@@ -95,7 +101,8 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "too few statistics": (stated("model_index.json", latent_mean=[0.0] * 3), "latent_mean: needs 16 numbers, one for each"),
     "no deviation": (stated("model_index.json", latent_std=[0.0] * 16), "latent_std: needs 16 numbers above 0"),
     "another autoencoder": (stated("autoencoder/config.json", _class_name="AutoencoderKL"), "needs an AutoencoderDC"),
-    "other latents": (sized(autoencoder_channels=[8, 8], autoencoder_layers=[1, 1]), "in cells of 8 px, the .* cells of 4"),
+    "finer cells in the config": (sized(autoencoder_channels=[8, 8], autoencoder_layers=[1, 1]), "canvas.* has the shape .*another"),
+    "other latents": (network_of_finer_cells, "in cells of 8 px, the .* cells of 4"),
     "deep autoencoder": (stated("autoencoder/config.json", encoder_layers_per_block=[10**9] * 4), "no lists of small whole"),
     "broken text": (bytes_of("transformer/config.json", lambda data: data[:40]), "config.json:.*is not JSON"),
 }
