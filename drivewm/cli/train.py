@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from drivewm.cli import tracked
-from drivewm.cli.console import Json, Out, Report, Seed, World, finish, progress
+from drivewm.cli.console import Json, Out, Report, Seed, World, finish, progress, stages
 from drivewm.errors import InputError
 
 if TYPE_CHECKING:
@@ -179,6 +179,32 @@ def worldmodel(
         world = DreamWorld.load(str(folder / "world")).id
         on_log.made(world=world, autoencoder=codec.fingerprint(), **tracked.data_of(cache))
     finish(as_json, {"world": folder / "world", "id": world}, f"{world} in {folder / 'world'}")
+
+
+@app.command()
+def recipe(
+    size: Size = "tiny",
+    drives: Annotated[int, typer.Option(help="Procedural drives to learn from.", min=2)] = 640,
+    share: Annotated[
+        float, typer.Option(help="Of the steps of every stage; 1 are those of the embedded weights.", min=0.0)
+    ] = 1.0,
+    card_drives: Annotated[int, typer.Option(help="Held-out drives of the dream card.", min=2)] = 24,
+    seed: Seed = 1,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """From nothing to a world model with its dream card, by way of every network. A killed run goes on with the same --out."""
+    from drivewm.config import run_folder
+    from drivewm.evaluation.recipe import RecipeOptions, cook
+    from drivewm.worldmodel.sizes import size_named
+
+    shape, folder = size_named(size), run_folder("recipe", out)
+    with stages(as_json) as stage:
+        made = cook(shape, folder, RecipeOptions(drives, share, card_drives=card_drives, seed=seed), stage)
+    name = made["provenance"]["ids"]["world"]
+    tracked.card(name, folder / "card", made)
+    shown = (folder / "card" / "card.md").read_text()
+    finish(as_json, {"world": folder / "world", "id": name, "readers": folder / "readers" / "readers", **made}, shown)
 
 
 @app.command("self-rollout")

@@ -15,6 +15,7 @@ from drivewm.evaluation.readers_training import train_readers
 from drivewm.training.autoencoder import train_autoencoder, train_decoder
 from drivewm.training.cache import PackOptions, encode_latents, pack
 from drivewm.training.loop import FitOptions, OnLog
+from drivewm.training.self_rollout import RolloutOptions, train_self_rollout
 from drivewm.training.worldmodel import train_worldmodel
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.sizes import WorldModelSize
@@ -29,18 +30,20 @@ class RecipeOptions:
     drives: int = 640
     share: float = 1.0
     autoencoder_steps: int = 4800
-    worldmodel_steps: int = 11_000
-    decoder_steps: int = 3000
+    worldmodel_steps: int = 6000
+    rollout_steps: int = 5600
+    decoder_steps: int = 3500
     readers_steps: int = 5000
     card_drives: int = 24
     seed: int = 1
 
     def fit(self, steps: int, learning_rate: float, batch: int = 8) -> FitOptions:
-        return FitOptions(max(2, round(self.share * steps)), batch, learning_rate, decay_share=0.35, seed=self.seed)
+        steps = max(2, round(self.share * steps))
+        return FitOptions(steps, batch, learning_rate, min(100, steps // 4), decay_share=0.5, seed=self.seed)
 
 
 def cook(size: WorldModelSize, out: Path, options: RecipeOptions, stage: Stage) -> dict[str, Any]:
-    """Drives, autoencoder, latents, world model, a decoder for inexact latents, readers, card; all below ``out``.
+    """Drives, autoencoder, latents, world model, its own past, a decoder for inexact latents, readers, card; all below ``out``.
 
     Returns the card. A finished stage is not done again; a stage that was killed goes on from its last checkpoint.
     """
@@ -62,9 +65,11 @@ def cook(size: WorldModelSize, out: Path, options: RecipeOptions, stage: Stage) 
     dreaming = train_worldmodel(
         cache, fresh, out / "worldmodel", size, options.fit(options.worldmodel_steps, 1.5e-3, 3), heard("world model")
     )
+    own_past = options.fit(options.rollout_steps, 6e-4, 3)
+    steadied = train_self_rollout(dreaming, cache, out / "self-rollout", own_past, RolloutOptions(), heard("its own past"))
     softened = train_decoder(cache, fresh, out / "decoder", options.fit(options.decoder_steps, 1e-3), heard("decoder"))
     world = out / "world"
-    DreamPipeline.of_parts(dreaming.transformer, softened).save(world)
+    DreamPipeline.of_parts(steadied.transformer, softened).save(world)
     train_readers(cache, out / "readers", options.fit(options.readers_steps, 2e-3), heard("readers"))
     sources = CardSources(world, out / "readers" / "readers")
     return make_card(sources, out / "card", CardOptions(options.card_drives), stage)

@@ -141,7 +141,7 @@ def recompute_blocks(model: torch.nn.Module) -> None:
 
 
 def pieces_of_step(options: FitOptions, path: Path) -> int:
-    """How many there are, for a training with its checkpoint at ``path``. A training keeps its number, or it would go on with other batches."""
+    """Pieces of a step of a training with its checkpoint at ``path``, which keeps their number: others are other batches."""
     before = pieces_of(path)
     if before is None:
         return options.pieces or teams(options.context)

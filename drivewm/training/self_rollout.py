@@ -29,7 +29,7 @@ from drivewm.worldmodel.transformer import DriveTransformer
 @dataclass(frozen=True, slots=True)
 class RolloutOptions:
     context: int = 2  # recorded frames at the start of a clip
-    dreamed: tuple[int, ...] = (0, 4, 4, 12)  # frames that the model dreams next, of one step after the other; 0: as in training
+    dreamed: tuple[int, ...] = (0, 4, 12, 20)  # frames that the model dreams next, of one step after the other; 0: as in training
     learned: int = 3  # recorded frames after those
     steps: int = 1  # denoising steps of a dreamed frame
 
@@ -46,7 +46,7 @@ class RolloutOptions:
 def with_own_past(
     network: DriveTransformer, batch: Tensors, drop: Tensors, rollout: RolloutOptions, generator: torch.Generator
 ) -> torch.Tensor:
-    """Latents [B, T, V, C, h, w] of a batch of which all but the first ``context`` and the last ``learned`` are the network's own."""
+    """Latents [B, T, V, C, h, w] of a batch; between its first ``context`` and last ``learned`` frames the network's own."""
     recorded, training = batch["latent"].float(), network.training
     session = Session(network, rollout.steps, drop)
     memory, shown = session.start(), []
@@ -73,7 +73,7 @@ def rollout_loss(rollout: RolloutOptions) -> LossFn:
             return denoising_loss(model, batch, drop, latent, FlowOptions(), generator)
         latent = with_own_past(inner.network, batch, drop, rollout, generator)[:, -window:]
         batch = {key: value[:, -window:] for key, value in batch.items()}
-        after_own = FlowOptions(clean_share=0.0, context_noise=0.0, past_frames=window - rollout.learned)
+        after_own = FlowOptions(clean_share=0.0, context_noise=0.0, past_frames=window - rollout.learned, one_step_share=0.5)
         losses = denoising_loss(model, batch, drop, latent, after_own, generator)
         return losses | {"own_past": losses["loss"].detach()}
 

@@ -25,6 +25,7 @@ class FlowOptions:
     bootstrap_share: float = 0.125  # of the rows; the others learn from data
     clean_share: float = 0.4  # of the frames are context, told clean
     past_frames: int = 0  # of a clip, its first ones, are context in any case
+    one_step_share: float = 0.0  # of the rows learn from data what a single step from noise should give
     context_noise: float = 0.4  # largest deviation added to context frames that are still told clean
 
 
@@ -51,6 +52,10 @@ def flow_loss(
     step = torch.full((batch,), SMALLEST_STEP, device=device)
     step[batch - own :] = SMALLEST_STEP * 2.0**level
     tau = torch.floor(uniform(batch, frames) ** 2 / step[:, None]) * step[:, None]  # often near pure noise: most is decided there
+    if options.one_step_share:
+        one_step = uniform(batch) < options.one_step_share
+        one_step[batch - own :] = False
+        step, tau = torch.where(one_step, 1.0, step), torch.where(one_step[:, None], 0.0, tau)
     tau = torch.where(told_clean, torch.ones_like(tau), tau)
     noise = torch.randn(clean.shape, generator=generator, device=device)
     noisy = noised(clean, noise, tau)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 
 from drivewm.worldmodel.embedding import Drop, Embedded
-from drivewm.worldmodel.flow import SMALLEST_STEP, sample
+from drivewm.worldmodel.flow import sample
 from drivewm.worldmodel.given import Given, Predictor
 from drivewm.worldmodel.guidance import RegionGuidance, guidance_of
-from drivewm.worldmodel.transformer import DriveTransformer, Past
+from drivewm.worldmodel.transformer import DriveTransformer, Past, Recalled
 from drivewm.worldmodel.uncertainty import Guesses, doubt_of, doubt_of_given
 
 
@@ -54,7 +54,8 @@ class Session:
     def observe(self, memory: Memory, told: Mapping[str, torch.Tensor], latent: torch.Tensor) -> Memory:
         """Take a given frame (latents [B, 1, V, C, h, w]) as the past, as if it had been dreamed."""
         embedded = self.network.embed(told, self._drop(latent.shape[0], latent.device))
-        return self._kept(memory, embedded, latent, doubt_of_given(latent, told["lost"][:, 0]))
+        recalled = self.network.recall(memory.past, embedded)
+        return self._kept(memory, embedded, recalled, latent, doubt_of_given(latent, told["lost"][:, 0]))
 
     @torch.no_grad()
     def dream(
@@ -64,18 +65,17 @@ class Session:
         batch, device = noise.shape[0], noise.device
         drop = self._drop(batch, device)
         embedded = self.network.embed(told, drop)
+        recalled = self.network.recall(memory.past, embedded)
         if self.guidance is not None:
             predict = self.guidance.predictor(self.network, memory.past, told, drop, self.steps)
         else:
-            predict = self._predictor(memory, embedded)
+            predict = self._predictor(embedded, recalled)
         guesses = Guesses(predict if given is None else given.held(predict))
         latent = sample(guesses, noise, self.steps)
         doubt = doubt_of(guesses.first, latent, memory.doubt, told["lost"][:, 0]) if self.steps > 1 else None
-        return latent, self._kept(memory, embedded, latent, doubt)
+        return latent, self._kept(memory, embedded, recalled, latent, doubt)
 
-    def _predictor(self, memory: Memory, told: Embedded) -> Predictor:
-        recalled = self.network.recall(memory.past, told)
-
+    def _predictor(self, told: Embedded, recalled: Recalled) -> Predictor:
         def predict(x: torch.Tensor, tau: float, step: float) -> torch.Tensor:
             taus, steps = x.new_full((len(x), 1), tau), x.new_full((len(x),), step)
             predicted: torch.Tensor = self.network(x, taus, steps, told, recalled)
@@ -83,11 +83,10 @@ class Session:
 
         return predict
 
-    def _kept(self, memory: Memory, told: Embedded, latent: torch.Tensor, doubt: torch.Tensor | None) -> Memory:
-        batch, device = latent.shape[0], latent.device
-        recalled = self.network.recall(memory.past, told)
-        tau, step = torch.ones(batch, 1, device=device), torch.full((batch,), SMALLEST_STEP, device=device)
-        self.network(latent, tau, step, told, recalled)
+    def _kept(
+        self, memory: Memory, told: Embedded, recalled: Recalled, latent: torch.Tensor, doubt: torch.Tensor | None
+    ) -> Memory:
+        self.network.remember(latent, told, recalled)
         return Memory(memory.past.with_frame(told, latent, recalled), memory.frame + 1, doubt)
 
     def _drop(self, batch: int, device: torch.device) -> Drop:

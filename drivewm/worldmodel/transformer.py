@@ -17,6 +17,7 @@ from torch import nn
 
 from drivewm.worldmodel.attention import SpatialAttention, TemporalAttention
 from drivewm.worldmodel.embedding import LAYOUT_CELL, ConditionEmbedding, Drop, Embedded, mlp, scalar_features
+from drivewm.worldmodel.flow import SMALLEST_STEP
 from drivewm.worldmodel.reprojection import Canvas
 from drivewm.worldmodel.sizes import WorldModelSize
 
@@ -93,15 +94,24 @@ class Block(nn.Module):
     ) -> torch.Tensor:
         """``index`` is this block's place in the past: its rank among those that look back."""
         steer = (steer_BT9D + self.table.to(steer_BT9D.dtype))[:, :, :, None].unbind(2)
-        h = torch.addcmul(steer[1], self.norms[0](x), 1 + steer[0])
-        frames = h.shape[:2]
-        mixed = self.space(h.flatten(0, 1), told.extra_BTMD.flatten(0, 1).to(h.dtype)).unflatten(0, frames)
-        x = torch.addcmul(x, steer[2], mixed)
+        x = self._look_around(x, told, steer)
         if self.time is not None:
             h = torch.addcmul(steer[4], self.norms[1](x), 1 + steer[3])
             x = torch.addcmul(x, steer[5], self._look_back(self.time, h, told.time_s_BT, recalled, index))
         h = torch.addcmul(steer[7], self.norms[2](x), 1 + steer[6])
         return torch.addcmul(x, steer[8], self.mlp(h))
+
+    def key_and_value(self, x: torch.Tensor, told: Embedded, steer_BT9D: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What later frames may look back at, of a block that looks back; the frame itself goes no further."""
+        assert self.time is not None
+        steer = (steer_BT9D + self.table.to(steer_BT9D.dtype))[:, :, :, None].unbind(2)
+        x = self._look_around(x, told, steer)
+        return self.time.project(torch.addcmul(steer[4], self.norms[1](x), 1 + steer[3]))[1:]
+
+    def _look_around(self, x: torch.Tensor, told: Embedded, steer: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        h = torch.addcmul(steer[1], self.norms[0](x), 1 + steer[0])
+        mixed = self.space(h.flatten(0, 1), told.extra_BTMD.flatten(0, 1).to(h.dtype)).unflatten(0, h.shape[:2])
+        return torch.addcmul(x, steer[2], mixed)
 
     @staticmethod
     def _look_back(
@@ -223,9 +233,35 @@ class DriveTransformer(ModelMixin, ConfigMixin):
 
         With ``recalled`` (from `recall`) T is 1 and the frame looks at the past; its own keys and values are taken down there.
         """
+        x, seen, moved, frame_BTE = self._enter(noisy, tau_BT, step_B, told, recalled)
+        steer = self.steer(frame_BTE).unflatten(-1, (9, -1))
+        again = self.gradient_checkpointing and torch.is_grad_enabled() and recalled is None
+        for index, block in enumerate(self.blocks):
+            part = (block, x, told, steer, recalled, index // self.size.time_every)
+            x = self._gradient_checkpointing_func(*part) if again else block(*part[1:])
+        scale, shift = self.steer_out(frame_BTE)[:, :, None].chunk(2, -1)
+        x = torch.addcmul(shift, self.norm_out(x[:, :, : -self.size.registers]), 1 + scale)
+        known, unknown = best_linear_guess(tau_BT)
+        return known * noisy + unknown * self.head(x, seen, (told.cell_BTVhwE, moved), frame_BTE)
+
+    def remember(self, latent: torch.Tensor, told: Embedded, recalled: Recalled) -> None:
+        """Take down in ``recalled`` what later frames look back at in this clean one [B, 1, V, C, h, w], and compute no more."""
+        batch = len(latent)
+        clean, smallest = latent.new_ones(batch, 1), latent.new_full((batch,), SMALLEST_STEP)
+        x, _, _, frame_BTE = self._enter(latent, clean, smallest, told, recalled)
+        steer, last = self.steer(frame_BTE).unflatten(-1, (9, -1)), len(self.blocks) - 1
+        for index, block in enumerate(cast(list[Block], self.blocks[:-1])):
+            x = block(x, told, steer, recalled, index // self.size.time_every)
+        final = cast(Block, self.blocks[last])
+        recalled.new[last // self.size.time_every] = final.key_and_value(x, told, steer)
+
+    def _enter(
+        self, noisy: torch.Tensor, tau_BT: torch.Tensor, step_B: torch.Tensor, told: Embedded, recalled: Recalled | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Tokens [B, T, L + registers, D]; and for the head: latents seen, features moved, the steering of frames."""
         if recalled is not None and noisy.shape[1] != 1:
             raise ValueError(f"{noisy.shape[1]} frames on a recalled past would see each other's future; show them one by one")
-        known, unknown = best_linear_guess(tau_BT)
+        known, _ = best_linear_guess(tau_BT)
         if recalled is None or recalled.latent is None:
             before, tau_before_BT = self._frame_before(noisy, tau_BT)
             moved = self.canvas(before, told.sightlines)
@@ -238,14 +274,7 @@ class DriveTransformer(ModelMixin, ConfigMixin):
         scalars = (tau_BT, step_B[:, None].expand_as(tau_BT), tau_before_BT)
         noise = torch.cat([scalar_features(value, SCALAR_FEATURES) for value in scalars], -1)
         frame_BTE = self.narrow(nn.functional.silu(self.noise(noise.to(self.patch_in.weight.dtype)) + told.frame_BTD))
-        steer = self.steer(frame_BTE).unflatten(-1, (9, -1))
-        again = self.gradient_checkpointing and torch.is_grad_enabled() and recalled is None
-        for index, block in enumerate(self.blocks):
-            part = (block, x, told, steer, recalled, index // self.size.time_every)
-            x = self._gradient_checkpointing_func(*part) if again else block(*part[1:])
-        scale, shift = self.steer_out(frame_BTE)[:, :, None].chunk(2, -1)
-        x = torch.addcmul(shift, self.norm_out(x[:, :, : -self.size.registers]), 1 + scale)
-        return known * noisy + unknown * self.head(x, seen, (told.cell_BTVhwE, moved), frame_BTE)
+        return x, seen, moved, frame_BTE
 
     def _tokens(self, cells: torch.Tensor) -> torch.Tensor:
         """Cells [B, T, V, h, w, E] gathered into image tokens [B, T, L, E * patch * patch]."""

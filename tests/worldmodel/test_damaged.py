@@ -101,7 +101,10 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "too few statistics": (stated("model_index.json", latent_mean=[0.0] * 3), "latent_mean: needs 16 numbers, one for each"),
     "no deviation": (stated("model_index.json", latent_std=[0.0] * 16), "latent_std: needs 16 numbers above 0"),
     "another autoencoder": (stated("autoencoder/config.json", _class_name="AutoencoderKL"), "needs an AutoencoderDC"),
-    "finer cells in the config": (sized(autoencoder_channels=[8, 8], autoencoder_layers=[1, 1]), "canvas.* has the shape .*another"),
+    "finer cells in the config": (
+        sized(autoencoder_channels=[8, 8], autoencoder_layers=[1, 1]),
+        "canvas.* has the shape .*another",
+    ),
     "other latents": (network_of_finer_cells, "in cells of 8 px, the .* cells of 4"),
     "deep autoencoder": (stated("autoencoder/config.json", encoder_layers_per_block=[10**9] * 4), "no lists of small whole"),
     "broken text": (bytes_of("transformer/config.json", lambda data: data[:40]), "config.json:.*is not JSON"),
