@@ -140,7 +140,7 @@ def dreamer4(folder: Path, world: DreamWorld, steps: int, batch: int) -> Iterato
     for name, width, depth, heads in (("our width and depth", size.width, size.depth, size.heads), ("as published", 512, 8, 4)):
         network = Dynamics(
             d_model=width, d_bottleneck=values // 2, d_spatial=values, n_spatial=tokens, n_register=size.registers, n_agent=1,
-            n_heads=heads, depth=depth, k_max=8, time_every=1,
+            n_heads=heads, depth=depth, k_max=8, time_every=size.time_every if name.startswith("our") else 1,
         )  # fmt: skip
         network = network.to(world.device).eval()
 
