@@ -80,6 +80,29 @@ def wrong_values(tables: Tables) -> Iterator[tuple[str, str, str]]:
             for name, kind in fields.items():
                 if reason := _wrong(row.get(name), kind):
                     yield table, token, f"{name} {reason}"
+    cameras = {token for token, row in tables["sensor"].items() if row.get("modality") == "camera"}
+    for token, row in tables["calibrated_sensor"].items():
+        if str(row.get("sensor_token")) in cameras and (reason := _unknown_camera(row)):
+            yield "calibrated_sensor", token, reason
+
+
+def wrong_camera(row: dict[str, Any]) -> str | None:
+    """Why a record of a calibrated camera is none of a pinhole camera, the only one that rigs know; None when it is."""
+    wrong = _wrong(row.get("camera_intrinsic"), _MATRIX)
+    return f"camera_intrinsic {wrong}" if wrong else _unknown_camera(row)
+
+
+def _unknown_camera(row: dict[str, Any]) -> str | None:
+    """nuScenes itself has neither models nor distortion; nuImages and sets after its likeness have."""
+    if row.get("camera_intrinsic") == []:
+        return "camera_intrinsic is empty: without it nobody knows where a pixel looks"
+    for name, value in row.items():
+        if name.endswith("model") and value not in (None, "pinhole"):
+            return f"unknown camera model {value!r:.60}, only pinhole is known"
+        numbers = value if isinstance(value, list) else [value]
+        if "distortion" in name and any(one not in (0, None) for one in numbers):
+            return f"{name} {value!r:.60} is not of a pinhole camera, take distortion out of the pictures first"
+    return None
 
 
 def dangling(tables: Tables) -> Iterator[tuple[str, str, str]]:

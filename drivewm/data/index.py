@@ -13,7 +13,7 @@ from drivewm.data.assemble import RECORD
 from drivewm.data.canbus import yaw_from_quaternion
 from drivewm.data.categories import ATTRIBUTES, CLASS_OF, VISIBILITY
 from drivewm.data.devkit import linked, open_devkit
-from drivewm.data.faults import first_fault
+from drivewm.data.faults import first_fault, wrong_camera
 from drivewm.datatypes import AgentClass, Array, CameraRig
 from drivewm.errors import InputError
 from drivewm.store import read_json
@@ -180,6 +180,8 @@ def _rig(nusc: Any, names: tuple[str, ...], rows: Rows) -> tuple[CameraRig, int]
     sensors = [linked(nusc, "calibrated_sensor", row["calibrated_sensor_token"], row) for row in rows]
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     for pose, sensor in zip(poses, sensors, strict=True):
+        if reason := wrong_camera(sensor):
+            raise InputError(reason, file=Path(nusc.table_root) / "calibrated_sensor.json", place=f"token {sensor['token']}")
         pose[:3, :3], pose[:3, 3] = Quaternion(sensor["rotation"]).rotation_matrix, sensor["translation"]
     # Of several that look ahead (a stereo pair beside the middle one) the first stands for all.
     reference = int(np.argmax(np.round(poses[:, 0, 2], 2)))

@@ -98,6 +98,8 @@ def _focal(source: Source, place: Path_, width: int) -> tuple[float, float]:
 
 def _known(source: Source, place: Path_, keys: tuple[str, ...]) -> None:
     for key in source.at(place):
+        if "distortion" in str(key):
+            raise source.error("rigs know pinhole cameras only", (*place, key), "take distortion out of pictures first")
         if key not in keys:
             raise source.error(f"unknown key {key!r}", (*place, key), did_you_mean(key, list(keys)) or ", ".join(keys))
 

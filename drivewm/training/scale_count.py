@@ -15,7 +15,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
 from drivewm.training.loop import recompute_blocks
 from drivewm.training.worldmodel import EmbedAndDenoise
@@ -61,20 +61,38 @@ def count(piece: Piece) -> Counted:
             for attention in (part for part in model.modules() if isinstance(part, SpatialAttention)):
                 attention.all_cameras = _as_if_gathered(size.registers, piece.context)
         weights: list[torch.Tensor] = list(model.parameters())
-        alive = _Alive(weights)
-        with FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as flops, alive:
+        alive, operations = _Alive(weights), _Operations()
+        with operations, alive:
             noisy, tau, step, told, drop, target, weight = _inputs(piece)
             with torch.no_grad(), _autocast(piece):
                 model(noisy, tau, step, told, drop)
-            forward = flops.get_total_flops()
+            forward = operations.flop
             with _autocast(piece):
                 predicted, canvas = model(noisy, tau, step, told, drop)
                 error = (predicted.float() - target) ** 2
                 loss = (error * weight).mean((2, 3, 4, 5)).mean() + canvas
             loss.backward()
     shortcut = 2 * FlowOptions().bootstrap_share * forward
-    flop = flops.get_total_flops() - forward + shortcut
+    flop = operations.flop - forward + shortcut
     return Counted(sum(w.numel() for w in weights), flop, alive.most_without_gradients, alive.most)
+
+
+class _Operations(TorchDispatchMode):
+    """Operations of matrix products, convolutions and attention, by torch's formulas.
+
+    Not torch's counter: what passes through its hooks stays alive until Python collects garbage, and that would be counted too.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flop = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = _FORMULAS.get(func._overloadpacket)
+        if formula is not None:
+            self.flop += formula(*args, **(kwargs or {}), out_val=out)
+        return out
 
 
 class _Alive(TorchDispatchMode):
@@ -154,15 +172,16 @@ def _as_if_gathered(registers: int, context: int) -> Callable[[torch.Tensor], to
 
 
 def _attention_flop(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    return int(sdpa_flop_count(query, key, value))
+    return int(sdpa_flop_count(query.shape, key.shape, value.shape))
 
 
 def _attention_backward_flop(grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    return int(sdpa_backward_flop_count(grad, query, key, value))
+    return int(sdpa_backward_flop_count(grad.shape, query.shape, key.shape, value.shape))
 
 
 _aten = torch.ops.aten
-_CPU_ATTENTION = {  # torch counts only what GPUs run; causal attention counts as if it saw everything
+_FORMULAS: dict[Any, Callable[..., int]] = {  # torch counts only what GPUs run; causal attention counts as if it saw everything
+    **flop_registry,
     _aten._scaled_dot_product_flash_attention_for_cpu: _attention_flop,
     _aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flop,
 }

@@ -36,11 +36,21 @@ class Guesses:
         return guess
 
 
-def doubt_of(first: torch.Tensor, last: torch.Tensor, before: torch.Tensor | None, lost_BV: torch.Tensor) -> torch.Tensor:
+def doubt_of(
+    first: torch.Tensor,
+    last: torch.Tensor,
+    before: torch.Tensor | None,
+    lost_BV: torch.Tensor,
+    given_BV: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Squared doubt [B, V, h, w] of a dreamed frame: how far guesses [B, 1, V, C, h, w] are apart, mean over channels, and what
-    is inherited of the doubt ``before``."""
-    changed = (last.float() - first.float()).square().mean(3)[:, 0]
-    return _but_lost(changed if before is None else changed + CARRIED * before, lost_BV)
+    is inherited of the doubt ``before``; none in views that are given."""
+    doubt = (last.float() - first.float()).square().mean(3)[:, 0]
+    if before is not None:
+        doubt = doubt + CARRIED * before
+    if given_BV is not None:
+        doubt = torch.where(given_BV[..., None, None], torch.zeros_like(doubt), doubt)
+    return _but_lost(doubt, lost_BV)
 
 
 def doubt_of_given(latent: torch.Tensor, lost_BV: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ import pytest
 
 from drivewm.data.assemble import VERSION
 from drivewm.data.check import check_folder
+from drivewm.data.reader import NuScenesFolder
 from drivewm.data.stats import folder_stats
 from drivewm.errors import InputError
 
@@ -52,6 +53,35 @@ def test_a_dangling_token_is_named(copy: Path) -> None:
     token = json.loads((copy / VERSION / "sample_annotation.json").read_text())[5]["token"]
     found = [p for p in check_folder(copy, decode=False).problems if token in p.place]
     assert found and found[0].file.endswith("sample_annotation.json") and "f" * 32 in found[0].reason
+
+
+@pytest.mark.parametrize(
+    ("camera", "sentence"),
+    [
+        ({"camera_intrinsic": []}, "camera_intrinsic is empty"),
+        ({"camera_intrinsic": None}, "camera_intrinsic is missing"),
+        ({"camera_intrinsic": [[90.0, 0.0, 48.0, 0.0], [0.0, 90.0, 32.0, 0.0], [0.0, 0.0, 1.0, 0.0]]}, "needs 3 x 3 numbers"),
+        ({"camera_intrinsic": [[-90.0, 0.0, 48.0], [0.0, 90.0, 32.0], [0.0, 0.0, 1.0]]}, "is no pinhole camera"),
+        ({"camera_model": "fisheye"}, "unknown camera model 'fisheye'"),
+        ({"camera_distortion": [-0.3, 0.1, 0.0, 0.0, 0.0]}, "camera_distortion [-0.3, 0.1, 0.0, 0.0, 0.0] is not of a pinhole"),
+    ],
+)
+def test_a_camera_that_is_no_pinhole_is_refused_with_its_token(copy: Path, camera: dict[str, object], sentence: str) -> None:
+    _edit(copy, "calibrated_sensor", lambda rows: rows[2].update(camera))
+    token = json.loads((copy / VERSION / "calibrated_sensor.json").read_text())[2]["token"]
+    problems = check_folder(copy, decode=False).problems
+    assert [(p.file, p.place) for p in problems] == [(f"{VERSION}/calibrated_sensor.json", f"token {token}")]
+    assert sentence in problems[0].reason
+    with pytest.raises(InputError) as caught:
+        NuScenesFolder(copy).clip("scene-2000", 0, 3)
+    for part in ("calibrated_sensor.json", token, sentence):
+        assert part in str(caught.value)
+
+
+def test_a_camera_without_distortion_may_say_so(copy: Path) -> None:
+    _edit(copy, "calibrated_sensor", lambda rows: rows[2].update(camera_model="pinhole", camera_distortion=[0.0] * 5))
+    assert check_folder(copy, decode=False).ok
+    assert len(NuScenesFolder(copy).clip("scene-2000", 0, 3).images) == 3
 
 
 def test_nan_poses_and_flat_boxes_are_named(copy: Path) -> None:

@@ -70,6 +70,11 @@ def test_json_is_read_too(tmp_path: Path) -> None:
     ("old", "new", "sentence"),
     [
         ("model: pinhole", "model: fisheye", "van.yaml:9: cameras[1].model: unknown camera model 'fisheye' (pinhole"),
+        (
+            "model: pinhole",
+            "distortion: [0.1, 0, 0, 0]",
+            "van.yaml:9: cameras[1].distortion: rigs know pinhole cameras only (take distortion out of pictures first",
+        ),
         ("fov_deg: 90", "fov_deg: 190", "van.yaml:4: cameras[0].fov_deg: fov_deg must be a number from 5 to 170, not 190"),
         ("fov_deg: 90", "focal_px: -3", "focal_px must be a number from 1 to 1e+06, not -3"),
         ("fov_deg: 90", "about: wide", "unknown key 'about'"),

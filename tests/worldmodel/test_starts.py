@@ -176,6 +176,19 @@ def test_the_same_seed_is_the_same_dream_alone_and_in_a_batch(pipeline: DreamPip
     assert apart(dreamed(world, [other], 3), dreamed(world, [other], 3, seed=1)) > 0.5
 
 
+def test_chance_belongs_to_the_scene_and_not_to_its_place_in_the_batch(pipeline: DreamPipeline) -> None:
+    """From scratch, so that chance decides: the same drive first and last is one dream, the same drive by another name is not."""
+    world = DreamWorld(pipeline, RIG, context=Scratch())
+    twin = replace(SCENE, id="twin@00000000:0#0")
+    frames = dreamed(world, [SCENE, twin, SCENE], 2)
+    np.testing.assert_array_equal(frames[0], frames[2])
+    assert apart(frames[0], frames[1]) > 0.5
+    swapped = dreamed(world, [twin, SCENE, twin], 2)
+    np.testing.assert_array_equal(swapped[0], swapped[2])
+    assert np.abs(swapped[1].astype(int) - frames[0].astype(int)).max() <= 2
+    assert np.abs(swapped[0].astype(int) - frames[1].astype(int)).max() <= 2
+
+
 def test_a_lost_camera_is_dark_while_it_is_lost(pipeline: DreamPipeline) -> None:
     frames = dreamed(DreamWorld(pipeline, RIG), [losing(SCENE, "CAM_BACK", 0.4, 0.8)], 5)[0]
     np.testing.assert_array_equal(frames[:, BACK].max((1, 2, 3)) == 0, [False, False, True, True, False])

@@ -23,7 +23,7 @@ from drivewm.sim.rigs import nuscenes_rig
 from drivewm.testing import straight_scene
 from drivewm.worldmodel.conditions import FREE_REGIME, FrameConditions, frame_conditions
 from drivewm.worldmodel.session import Session
-from drivewm.worldmodel.uncertainty import FILE, calibration_in
+from drivewm.worldmodel.uncertainty import CARRIED, FILE, calibration_in, doubt_of
 from drivewm.worldmodel.world import EMBEDDED, DreamWorld, open_pipeline
 
 SCENE = straight_scene(lead=(18.0, 8.0))
@@ -106,6 +106,14 @@ def test_a_camera_that_was_lost_is_less_sure_of_what_comes_next() -> None:
     seen, was_lost = memory.doubt.mean((-1, -2))
     assert was_lost[FRONT] > 2.0 * seen[FRONT]
     assert was_lost[0] < 1.2 * seen[0]
+
+
+def test_a_given_view_is_beyond_doubt_whatever_was_before_it_and_a_lost_one_is_not() -> None:
+    latent = torch.randn(1, 1, 3, 16, 8, 12, generator=torch.Generator().manual_seed(0))
+    before = torch.full((1, 3, 8, 12), 0.5)
+    given, lost = torch.tensor([[True, True, False]]), torch.tensor([[False, True, False]])
+    doubt = doubt_of(latent, latent, before, lost, given)[0].mean((-1, -2))
+    np.testing.assert_allclose(doubt.numpy(), [0.0, 1.0, 0.5 * CARRIED], rtol=1e-6)
 
 
 def test_the_embedded_calibration_is_that_of_the_embedded_weights() -> None:
