@@ -72,7 +72,8 @@ class Session:
             predict = self._predictor(embedded, recalled)
         guesses = Guesses(predict if given is None else given.held(predict))
         latent = sample(guesses, noise, self.steps)
-        doubt = doubt_of(guesses.first, latent, memory.doubt, told["lost"][:, 0]) if self.steps > 1 else None
+        known = None if given is None else given.known_BV
+        doubt = doubt_of(guesses.first, latent, memory.doubt, told["lost"][:, 0], known) if self.steps > 1 else None
         return latent, self._kept(memory, embedded, recalled, latent, doubt)
 
     def _predictor(self, told: Embedded, recalled: Recalled) -> Predictor:
