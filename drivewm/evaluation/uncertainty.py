@@ -6,7 +6,7 @@ adds to the autoencoder's own: a given frame has none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,14 +44,21 @@ class Errors:
     error: NDArray[np.float32]
 
 
-def one_window_each(cache: FrameCache, scenes: Sequence[int], options: CalibrationOptions) -> Drives:
-    """A random window of each of these scenes of the cache."""
+def halves(cache: FrameCache, options: CalibrationOptions) -> tuple[Drives, Drives]:
+    """A random window of every other scene, and of the others; drives that ended too early (in a collision) are left out.
+
+    Raises InputError where not even two are long enough.
+    """
     frames = options.context + round(options.seconds * cache.rig.rate_hz)
-    if short := [cache.files[i].name for i in scenes if cache.lengths[i] < frames]:
-        raise InputError(f"has fewer than {frames} frames", file=cache.folder / short[0], hint="choose fewer seconds")
-    rng = np.random.default_rng(options.seed)
-    rows = [cache.read(i, int(rng.integers(cache.lengths[i] - frames + 1)), frames) for i in scenes]
-    return Drives({key: torch.stack([row[key] for row in rows]) for key in rows[0]}, options.context)
+    scenes = [index for index, length in enumerate(cache.lengths) if length >= frames]
+    if len(scenes) < 2:
+        reason = f"{len(scenes)} of {len(cache.lengths)} scenes have {frames} frames, needed are one to learn from and one to try"
+        raise InputError(reason, file=cache.folder, hint="choose fewer seconds or more drives")
+    rng, half = np.random.default_rng(options.seed), []
+    for chosen in (scenes[::2], scenes[1::2]):
+        rows = [cache.read(i, int(rng.integers(cache.lengths[i] - frames + 1)), frames) for i in chosen]
+        half.append(Drives({key: torch.stack([row[key] for row in rows]) for key in rows[0]}, options.context))
+    return half[0], half[1]
 
 
 def errors_of(pipeline: DreamPipeline, drives: Drives, regime: Regime, seed: int) -> Errors:
@@ -80,20 +87,15 @@ def calibrate(
     pipeline: DreamPipeline, cache: FrameCache, options: CalibrationOptions, progress: Progress | None = None
 ) -> Calibration:
     """Curves through one half of the cache's scenes, tried on the other half."""
-    count = len(cache.files)
-    if count < 2:
-        raise InputError(
-            "holds a single scene, a calibration needs one to learn from and another to be tried on", file=cache.folder
-        )
-    halves = [one_window_each(cache, range(first, count, 2), options) for first in (0, 1)]
+    learned, others = halves(cache, options)
     curves = []
     for index, regime in enumerate(REGIMES):
-        laid, tried = (errors_of(pipeline, half, regime, options.seed) for half in halves)
+        laid, tried = (errors_of(pipeline, half, regime, options.seed) for half in (learned, others))
         curves.append(_curve(regime, pipeline.transformer.size.dream_steps, laid, tried))
         if progress:
             progress(index + 1, len(REGIMES), regime.name)
     world = pipeline.identity()
-    settings = {"scenes": count, "seconds": options.seconds, "context": options.context}
+    settings = {"scenes": len(learned.images) + len(others.images), "seconds": options.seconds, "context": options.context}
     return Calibration(world, tuple(curves), provenance(options.seed, settings, world=world))
 
 

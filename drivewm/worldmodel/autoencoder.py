@@ -19,7 +19,7 @@ from drivewm.errors import InputError
 from drivewm.store import atomic_write
 from drivewm.worldmodel.codec_folder import folder_named, open_autoencoder, saved_statistics
 from drivewm.worldmodel.codec_form import config_statistics, form_of, raw_decode, raw_encode
-from drivewm.worldmodel.saved import write_checksums
+from drivewm.worldmodel.saved import seal
 from drivewm.worldmodel.sizes import WorldModelSize
 
 
@@ -122,7 +122,7 @@ class FrameCodec(torch.nn.Module):
         """Write weights (half precision) and statistics; the loaded codec stays as it is."""
         folder.mkdir(parents=True, exist_ok=True)
         copy.deepcopy(self.autoencoder).half().save_pretrained(folder)
-        write_checksums(folder)
+        seal(folder)
         with atomic_write(folder / "latent_statistics.json") as temporary:
             temporary.write_text(json.dumps({"mean": self.mean_C.tolist(), "std": self.std_C.tolist()}, indent=1) + "\n")
 

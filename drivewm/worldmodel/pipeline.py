@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from drivewm.errors import InputError
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.conditions import LIGHTS, TOLD_CLASSES, WEATHERS
-from drivewm.worldmodel.saved import write_checksums
+from drivewm.worldmodel.saved import seal
 from drivewm.worldmodel.session import Session
 from drivewm.worldmodel.transformer import DriveTransformer
 
@@ -60,7 +60,7 @@ class DreamPipeline(DiffusionPipeline):
         """Write the folder in half precision; the loaded networks stay as they are."""
         transformer, autoencoder = (copy.deepcopy(module).half() for module in (self.transformer, self.autoencoder))
         DreamPipeline(transformer, autoencoder, self.config["latent_mean"], self.config["latent_std"]).save_pretrained(folder)
-        write_checksums(folder)
+        seal(folder)
 
     @torch.no_grad()
     def __call__(

@@ -29,9 +29,13 @@ _LEAST, _MOST = {"window": 2}, {"depth": 512, "autoencoder_layers": 64}
 Shapes = dict[str, tuple[int, ...]]
 
 
-def write_checksums(folder: Path) -> None:
-    """The SHA-256 of every file of weights below ``folder``, beside them."""
+def seal(folder: Path) -> None:
+    """Make saved weights fit to be given away: no word of where they came from, readable, each file with its SHA-256."""
+    for config in folder.rglob("config.json"):
+        write_json(config, {key: value for key, value in read_json(config).items() if key != "_name_or_path"})
     files = sorted(folder.rglob("*.safetensors"))
+    for file in files:
+        file.chmod(0o644)  # safetensors lets nobody else read what it writes
     write_json(folder / CHECKSUMS, {file.relative_to(folder).as_posix(): file_hash(file) for file in files})
 
 

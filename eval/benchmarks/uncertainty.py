@@ -29,7 +29,7 @@ from drivewm.evaluation.uncertainty import (
     CalibrationOptions,
     auroc,
     calibrate,
-    one_window_each,
+    halves,
     risk_at,
     risk_removed,
     squared_error,
@@ -307,7 +307,7 @@ def main() -> None:
         args.drives = len(cache.files)
         calibration = calibrate(pipeline, cache, options, stage("laying the curves"))
         stage("comparing signals")
-        tried = one_window_each(cache, range(1, len(cache.files), 2), options)
+        _, tried = halves(cache, options)
         seen = {regime.name: look(pipeline, tried, regime, readers, args.seed) for regime in (LAYOUT, FREE)}
     draw(OUT.with_suffix(".png"), seen, calibration)
     write_text(OUT, page(pipeline.identity(), seen, calibration, args))

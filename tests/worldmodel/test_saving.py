@@ -65,6 +65,15 @@ def test_a_pipeline_comes_back_through_diffusers(codec: FrameCodec, tmp_path: Pa
     assert not list((tmp_path / "world").rglob("*.bin"))
 
 
+def test_saved_weights_tell_nothing_of_the_machine_they_were_made_on(codec: FrameCodec, tmp_path: Path) -> None:
+    DreamPipeline.of_parts(DriveTransformer.of_size(SIZE), codec).save(tmp_path / "secret_place")
+    loaded = DreamPipeline.from_pretrained(tmp_path / "secret_place", local_files_only=True)
+    loaded.save(tmp_path / "given_away")
+    for file in (tmp_path / "given_away").rglob("*"):
+        assert file.is_dir() or b"secret_place" not in file.read_bytes(), file
+        assert file.is_dir() or file.stat().st_mode & 0o044 == 0o044, file
+
+
 @pytest.mark.parametrize("damage", ["missing", "truncated", "statistics"])
 def test_a_damaged_autoencoder_is_one_sentence(codec: FrameCodec, tmp_path: Path, damage: str) -> None:
     codec.save(tmp_path)

@@ -14,13 +14,16 @@ import torch
 from drivewm.datatypes import Action, Array
 from drivewm.errors import InputError
 from drivewm.evaluation.overheard import Overheard, write_unsure
-from drivewm.evaluation.uncertainty import auroc, monotone, risk_at, risk_removed
+from drivewm.evaluation.uncertainty import CalibrationOptions, auroc, halves, monotone, risk_at, risk_removed
 from drivewm.policies.baselines import ConstantVelocity
 from drivewm.rollout import rollout
 from drivewm.sim.engine import Engine
 from drivewm.sim.raster import RasterWorld
 from drivewm.sim.rigs import nuscenes_rig
+from drivewm.store import save_record
 from drivewm.testing import straight_scene
+from drivewm.training.cache import FrameCache
+from drivewm.training.shards import write_shard
 from drivewm.worldmodel.conditions import FREE_REGIME, FrameConditions, frame_conditions
 from drivewm.worldmodel.session import Session
 from drivewm.worldmodel.uncertainty import CARRIED, FILE, calibration_in, doubt_of
@@ -122,6 +125,17 @@ def test_the_embedded_calibration_is_that_of_the_embedded_weights() -> None:
     for curve in made.curves:
         assert np.all(np.diff(curve.doubt) > 0) and np.all(np.diff(curve.error) >= 0)
         assert curve.spearman > 0.3
+
+
+def test_a_drive_that_ended_in_a_collision_is_left_out_of_the_calibration(tmp_path: Path) -> None:
+    clips = {"long_a": 30, "short": 5, "long_b": 24}
+    for name, frames in clips.items():
+        write_shard(tmp_path / f"{name}.frames.safetensors", {"images": torch.zeros(frames, 1, 8, 8, 3, dtype=torch.uint8)}, {})
+    save_record(tmp_path / "rig.json", nuscenes_rig(8, 8))
+    learned, others = halves(FrameCache(tmp_path), CalibrationOptions(seconds=4.0))
+    assert learned.images.shape[:2] == others.images.shape[:2] == (1, 24)
+    with pytest.raises(InputError, match="1 of 3 scenes have 29 frames"):
+        halves(FrameCache(tmp_path), CalibrationOptions(seconds=5.0))
 
 
 def test_a_calibration_of_other_weights_says_nothing(tmp_path: Path) -> None:
