@@ -20,7 +20,7 @@ from tests.worldmodel.small_network import Told, told
 SIZE = replace(SIZES["tiny"], width=32, depth=2, heads=2, window=6, cell_width=16, latent_channels=4)
 ROLLOUT = RolloutOptions(context=2, dreamed=(4,), learned=2)
 FRAMES = ROLLOUT.frames_at(0, SIZE.window)  # two more than the window holds
-OPTIONS = FitOptions(steps=40, batch=8, learning_rate=3e-3, warmup_steps=5, save_every=2, log_every=1, precision="no")
+OPTIONS = FitOptions(steps=60, batch=8, learning_rate=3e-3, warmup_steps=5, save_every=2, log_every=1, precision="no")
 GROUPS = ("layout", "boxes", "polylines")
 
 
