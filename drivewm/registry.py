@@ -33,7 +33,13 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "dream": "drivewm.evaluation.worlds:dream",
         "free": "drivewm.evaluation.worlds:free",
     },
-    "drivewm.metrics": {"drive": "drivewm.metrics:score"},
+    "drivewm.metrics": {
+        "drive": "drivewm.metrics:score",
+        "pdms_v1": "drivewm.metrics.published.pdms_v1:score",
+        "epdms_v2": "drivewm.metrics.published.epdms_v2:score",
+        "epdms_v2_navsim_2_2": "drivewm.metrics.published.epdms_v2:score_navsim_2_2",
+        "nuplan_cls": "drivewm.metrics.published.nuplan_cls:score",
+    },
     "drivewm.questions": {"preventable": "drivewm.evaluation.preventable:preventable"},
     "drivewm.formats": {
         "argoverse2": "drivewm.data.formats.argoverse2:read",

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drivewm.datatypes import Array, RoadMap
+from drivewm.datatypes import Array, Records, RoadMap
 
 WITH_COS, AGAINST_COS = np.cos(np.deg2rad(60.0)), np.cos(np.deg2rad(120.0))
 
 
 @dataclass(frozen=True, slots=True)
-class LaneField:
+class LaneField(Records):
     """All lane centre lines as pieces of about 1 m: middle, heading, half length, half width, lane number; all [S]."""
 
     xy: Array
