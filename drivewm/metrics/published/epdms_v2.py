@@ -51,7 +51,7 @@ FORMULA = Formula(
             "traffic_lights",
             "gate",
             None,
-            "0 when the body is in a junction lane of the route whose light is red, or crosses the stop line of one that rules none",
+            "0 in a junction lane of the route whose light is red, or when the front crosses the stop line of one without such lanes",
         ),
         Part(
             "progress",

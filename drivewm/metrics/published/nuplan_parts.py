@@ -103,7 +103,7 @@ def along_lane_m(centre: Array, at: Setting) -> Array:
 def _driven_lanes(centre: Array, at: Setting) -> Array:
     """The lane [T + 1] that the ego is in, -1 for none: the one it was in while that holds it, then one that follows, then any;
     of several the one that it is best aligned with."""
-    inside = at.places.within(centre[:, :2])
+    inside = at.places.cells.within(centre[:, :2])
     lane = np.full(len(centre), -1)
     for step, held in enumerate(inside):
         before = lane[step - 1] if step else -1

@@ -177,9 +177,11 @@ def lane_keeping(centre_xy: Array, offset_m: Array, at: Setting) -> Found:
     """
     off, most = np.abs(offset_m) > OFF_LANE_M, round(OFF_LANE_S / at.dt_s)
     broken = np.zeros(off.shape, bool)
-    for way in np.flatnonzero(off.sum(1) >= most):  # the others need no look at junctions
-        open_road = np.flatnonzero(~at.places.in_junction(centre_xy[way]))
-        broken[way, open_road] = _runs(off[way, open_road]) >= most
+    wide = np.flatnonzero(off.sum(1) >= most)  # the others need no look at junctions
+    counted = ~at.places.in_junction(centre_xy[wide])
+    number = np.cumsum(off[wide] & counted, axis=1)
+    before = np.maximum.accumulate(np.where(counted & ~off[wide], number, 0), axis=1)
+    broken[wide] = off[wide] & counted & (number - before >= most)
     return Found.fallen(broken)
 
 
@@ -196,9 +198,3 @@ def _worst(count: int, hits: Meetings, values: Array) -> Found:
     order = np.lexsort((-hits.step, -values))  # what is written last stays
     step[hits.way[order]], agent[hits.way[order]] = hits.step[order], hits.agent[order]
     return Found(out, step, agent)
-
-
-def _runs(flags: Array) -> Array:
-    """Length of the row of trues that ends at each place."""
-    number = np.arange(1, len(flags) + 1)
-    return number - np.maximum.accumulate(np.where(flags, 0, number))

@@ -15,6 +15,7 @@ import shapely
 
 from drivewm.datatypes import Array, Lane, RoadMap, Scene
 from drivewm.geometry import point_at_s
+from drivewm.metrics.lane_cells import LaneCells
 from drivewm.metrics.lanes import WITH_COS, LaneField
 from drivewm.metrics.routes import Routes
 
@@ -27,6 +28,7 @@ class Places:
 
     lanes: tuple[Lane, ...]
     field: LaneField
+    cells: LaneCells  # of ``field``
     follows: Array  # bool [L, L]: column leads on from row
     on_route: Array  # bool [L]
     connects: Array  # bool [L]
@@ -46,27 +48,12 @@ class Places:
         return cls(
             lanes=road.lanes,
             field=field,
+            cells=LaneCells.of(field, len(road.lanes)),
             follows=follows,
             on_route=_on_route(scene, field, connects),
             connects=connects,
             drivable=drivable,
         )
-
-    def within(self, xy: Array, among: Array | None = None) -> Array:
-        """In which lanes points [..., 2] lie: bool [..., L]; only lanes ``among`` [L] are asked."""
-        points, field = xy.reshape(-1, 2), self.field
-        out = np.zeros((len(points), len(self.lanes)), bool)
-        if not out.size:
-            return out.reshape(*xy.shape[:-1], len(self.lanes))
-        reach = (np.hypot(field.half_length_m + 0.1, field.half_width_m))[:, None]
-        near = ((field.xy + reach >= points.min(0)) & (field.xy - reach <= points.max(0))).all(1)
-        if among is not None:
-            near &= among[field.lane]
-        pieces = np.flatnonzero(near)
-        if len(pieces):
-            lanes, starts = np.unique(field.lane[pieces], return_index=True)
-            out[:, lanes] = np.logical_or.reduceat(field[pieces].holds(points), starts, axis=1)
-        return out.reshape(*xy.shape[:-1], len(self.lanes))
 
     def off_road(self, corners_xy: Array) -> Array:
         """Whether any corner [..., 4, 2] lies outside the drivable area."""
@@ -77,12 +64,12 @@ class Places:
 
     def astride(self, corners_xy: Array) -> Array:
         """NAVSIM's multiple lanes: corners [..., 4, 2] touch several lanes and no lane has all four."""
-        inside = self.within(corners_xy)
+        inside = self.cells.within(corners_xy)
         return np.asarray((inside.any(-2).sum(-1) > 1) & ~inside.all(-2).any(-1))
 
     def apart(self, corners_xy: Array) -> Array:
         """nuPlan's not in common or connected: no lane, alone or with one that follows it, has all corners [..., 4, 2]."""
-        inside = self.within(corners_xy)
+        inside = self.cells.within(corners_xy)
         together = inside.all(-2).any(-1)
         for lane, after in zip(*np.nonzero(self.follows), strict=True):
             together |= (inside[..., lane] | inside[..., after]).all(-1)
@@ -90,16 +77,18 @@ class Places:
 
     def off_route(self, xy: Array) -> Array:
         """Whether points [..., 2] lie in no lane of the route."""
-        return np.asarray(~self.within(xy, self.on_route).any(-1))
+        return np.asarray(~self.cells.within(xy)[..., self.on_route].any(-1))
 
     def in_junction(self, xy: Array) -> Array:
         """Whether points [..., 2] lie in a lane that connects."""
-        return np.asarray(self.within(xy, self.connects).any(-1))
+        if not self.connects.any():
+            return np.zeros(xy.shape[:-1], bool)
+        return np.asarray(self.cells.within(xy)[..., self.connects].any(-1))
 
     def speed_limit_mps(self, xy: Array) -> Array:
         """The highest limit [...] of the lanes at points [..., 2]; inf where there is none."""
         limits = np.array([lane.speed_limit_mps for lane in self.lanes])
-        inside = self.within(xy)
+        inside = self.cells.within(xy)
         return np.where(inside.any(-1), np.where(inside, limits, -np.inf).max(-1, initial=-np.inf), np.inf)
 
 
