@@ -9,12 +9,13 @@ import numpy as np
 from drivewm.datatypes import Array
 from drivewm.metrics.lanes import OVERLAP_M, LaneField
 
-CELL_M = 4.0
+CELL_M = 2.0
+MARGIN_M = 1e-6  # so that rounding cannot lose a point on an edge
 
 
 @dataclass(frozen=True, slots=True)
 class LaneCells:
-    """Pieces of lanes sorted into square cells; a piece stands in every cell that its bounding square touches."""
+    """Pieces of lanes sorted into square cells; a piece stands in every cell that its upright bounding box touches."""
 
     field: LaneField
     lanes: int  # how many there are
@@ -26,7 +27,9 @@ class LaneCells:
 
     @classmethod
     def of(cls, field: LaneField, lanes: int) -> LaneCells:
-        reach = np.hypot(field.half_length_m + OVERLAP_M, field.half_width_m)[:, None]
+        half = np.stack([field.half_length_m + OVERLAP_M, field.half_width_m], -1)
+        cos, sin = np.abs(np.cos(field.yaw_rad)), np.abs(np.sin(field.yaw_rad))
+        reach = np.stack([cos * half[:, 0] + sin * half[:, 1], sin * half[:, 0] + cos * half[:, 1]], -1) + MARGIN_M
         low_xy = (field.xy - reach).min(0, initial=0.0)
         first, last = (np.floor((field.xy + side * reach - low_xy) / CELL_M).astype(np.int64) for side in (-1, 1))
         columns = int(last[:, 0].max(initial=0)) + 1

@@ -51,7 +51,7 @@ FORMULA = Formula(
             "traffic_lights",
             "gate",
             None,
-            "0 in a junction lane of the route whose light is red, or when the front crosses the stop line of one without such lanes",
+            "0 in a junction lane of the route whose light is red, or when the front crosses the stop line of one without",
         ),
         Part(
             "progress",

@@ -6,6 +6,8 @@ published code: nuPlan shifts an acceleration from the rear axle to the middle o
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.signal import savgol_filter
 
@@ -65,9 +67,19 @@ def _accelerations(ways: Ways, dt_s: float) -> tuple[Array, Array, Array, Array]
 
 
 def _smooth(values: Array) -> Array:
-    return np.round(savgol_filter(values, min(ACCEL_WINDOW, values.shape[-1]), 2, axis=-1), DECIMALS)
+    return _fitted(values, ACCEL_WINDOW, 2, 0, 1.0)
 
 
 def _rate(values: Array, window: int, dt_s: float, order: int = 1, degree: int = 2) -> Array:
-    slope = savgol_filter(values, min(window, values.shape[-1]), degree, deriv=order, delta=dt_s, axis=-1)
-    return np.round(slope, DECIMALS)
+    return _fitted(values, window, degree, order, dt_s)
+
+
+def _fitted(values: Array, window: int, degree: int, order: int, dt_s: float) -> Array:
+    count = values.shape[-1]
+    return np.round(values @ _filter(count, min(window, count), degree, order) / dt_s**order, DECIMALS)
+
+
+@lru_cache(maxsize=64)
+def _filter(count: int, window: int, degree: int, order: int) -> Array:
+    """The Savitzky-Golay filter for series of ``count`` samples as the matrix [T, T] that it is."""
+    return np.asarray(savgol_filter(np.eye(count), window, degree, deriv=order, axis=-1))

@@ -70,8 +70,8 @@ def first_meetings(ways: Ways, agents: Agents, looks: tuple[int, ...], dt_s: flo
         low, high = here.min(0)[:, None] - reach[..., None], here.max(0)[:, None] + reach[..., None]
         inside = ((others[..., :2] >= low) & (others[..., :2] <= high)).all(-1) & agents.valid[look : look + last]
         t, n = np.nonzero(inside)
-        away = here[:, t] - others[t, n, :2]
-        m, k = np.nonzero((away[..., 0] ** 2 + away[..., 1] ** 2 < reach[t, n] ** 2) & moving[:, t])
+        x, y = (here[:, t, axis] - others[t, n, axis] for axis in (0, 1))
+        m, k = np.nonzero((x * x + y * y < reach[t, n] ** 2) & moving[:, t])
         t, n = t[k], n[k]
         key = t * len(looks) + order
         # A pair that is known to have met earlier needs no second look; the loop goes through looks, not instants.
