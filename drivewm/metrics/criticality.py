@@ -29,8 +29,10 @@ class Criticality:
     ttc_s: Array  # [T + 1, N] time to collision, as `Series`
     thw_s: Array  # [T + 1, N] time headway: gap to who leads over the ego's speed
     drac_mps2: Array  # [T + 1, N] deceleration to avoid a crash with who leads: closing speed^2 / (2 gap)
-    rss_along_m: Array  # [T + 1, N] gap less the safe distance along the route
-    rss_across_m: Array  # [T + 1, N] the same across; a situation is dangerous while both are negative
+    # Gap less the safe distance along the route and across; dangerous while both are negative. These rules are for traffic that
+    # goes along the route or stands; who crosses it has other ones, and inf here.
+    rss_along_m: Array  # [T + 1, N]
+    rss_across_m: Array  # [T + 1, N]
     pet_s: Array  # [N] post-encroachment time: from one leaving the ground that both use until the other comes
     pet_at_s: Array  # [N] when the other comes
 
@@ -52,11 +54,13 @@ class _Sight:
     ego_across_mps: Array
     along_mps: Array
     across_mps: Array
+    stands: Array  # bool: the agent
 
 
 def criticality(series: Series, parameters: rss.RssParameters = rss.DEFAULT) -> Criticality:
     """The series of a drive."""
     sight, there = _sight(series), series.states.agents.valid
+    along = there & ((np.abs(sight.across_mps) < np.tan(CROSSING_RAD) * np.abs(sight.along_mps)) | sight.stands)
     leads = there & (sight.gap_across_m < 0) & (sight.ahead_m > 0) & (sight.along_mps >= 0)
     gap_m = np.maximum(0.0, sight.gap_along_m)
     moving = sight.ego_along_mps > STANDING_MPS
@@ -70,8 +74,8 @@ def criticality(series: Series, parameters: rss.RssParameters = rss.DEFAULT) -> 
         ttc_s=series.ttc_s,
         thw_s=thw_s,
         drac_mps2=np.where(leads & (closing > 0), drac, 0.0),
-        rss_along_m=np.where(there, sight.gap_along_m - _safe_along_m(sight, parameters), np.inf),
-        rss_across_m=np.where(there, sight.gap_across_m - _safe_across_m(sight, parameters), np.inf),
+        rss_along_m=np.where(along, sight.gap_along_m - _safe_along_m(sight, parameters), np.inf),
+        rss_across_m=np.where(along, sight.gap_across_m - _safe_across_m(sight, parameters), np.inf),
         pet_s=pet_s,
         pet_at_s=pet_at_s,
     )
@@ -80,8 +84,12 @@ def criticality(series: Series, parameters: rss.RssParameters = rss.DEFAULT) -> 
 def criticality_measures(found: Criticality) -> dict[str, float]:
     """The worst of each series and when it was (``..._t_s``); what never existed is absent."""
     out: dict[str, float] = {}
-    drac = np.where(np.isfinite(found.drac_mps2) & (found.drac_mps2 > 0), found.drac_mps2, -np.inf)
+    dangerous, drac = (
+        found.rss_margin_m < 0,
+        np.where(np.isfinite(found.drac_mps2) & (found.drac_mps2 > 0), found.drac_mps2, -np.inf),
+    )
     series = {"min_ttc_s": found.ttc_s, "min_thw_s": found.thw_s, "max_drac_mps2": -drac, "rss_margin_m": found.rss_margin_m}
+    series["rss_along_m"] = np.where(found.rss_across_m < 0, found.rss_along_m, np.inf)
     for name, values in series.items():
         worst = values.min(1, initial=np.inf)
         if np.isfinite(worst).any():
@@ -92,7 +100,7 @@ def criticality_measures(found: Criticality) -> dict[str, float]:
         agent = int(np.argmin(found.pet_s))
         out["pet_s"], out["pet_t_s"] = float(found.pet_s[agent]), float(found.pet_at_s[agent])
     if found.track_id.size:
-        out["rss_dangerous_share"] = float((found.rss_margin_m < 0).any(1).mean())
+        out["rss_dangerous_share"] = float(dangerous.any(1).mean())
     return out
 
 
@@ -116,6 +124,7 @@ def _sight(series: Series) -> _Sight:
         ego_across_mps=ego_mps * np.sin(ego_turn),
         along_mps=agents.speed_mps * np.cos(turn),
         across_mps=agents.speed_mps * np.sin(turn),
+        stands=agents.speed_mps <= STANDING_MPS,
     )
 
 

@@ -54,7 +54,14 @@ def infractions(series: Series) -> Infractions:
     outside_share, left = _outside(series, gained_m)
     events += left
     slow = _slow(series, gained_m, length_m) if completion is not None else None
-    return Infractions(completion, counts, outside_share, slow, tuple(sorted(events, key=lambda event: event.t_s)))
+    events += [series.event("min_speed", step) for step in slow or ()]
+    return Infractions(
+        completion,
+        counts,
+        outside_share,
+        slow if slow is None else tuple(slow.values()),
+        tuple(sorted(events, key=lambda event: event.t_s)),
+    )
 
 
 def _collisions(series: Series) -> tuple[dict[str, int], list[Event]]:
@@ -91,8 +98,8 @@ def _outside(series: Series, gained_m: Array) -> tuple[float | None, list[Event]
     return share, [series.event("outside_route_lanes", int(np.argmax(wrong)))] if share > 0 else []
 
 
-def _slow(series: Series, gained_m: Array, length_m: float) -> tuple[float, ...] | None:
-    """Mean speed over that of the surrounding traffic, for each quarter of the route that is driven to its end too slowly.
+def _slow(series: Series, gained_m: Array, length_m: float) -> dict[int, float] | None:
+    """Mean speed over that of the surrounding traffic, by the step that ends a quarter of the route driven too slowly.
 
     Surrounding are vehicles that the scenario does not name and that ever drive.
     """
@@ -104,12 +111,14 @@ def _slow(series: Series, gained_m: Array, length_m: float) -> tuple[float, ...]
         return None
     known = around.any(1)
     mean = np.where(around, agents.speed_mps, 0.0).sum(1) / np.maximum(around.sum(1), 1)
-    shares, begin, begin_m = [], 0, 0.0
+    begin, begin_m = 0, 0.0
+    shares: dict[int, float] = {}
     ends = [step for step in range(len(gained_m)) if gained_m[step] > LAST_SHARE * length_m][-1:]
     for step in range(len(gained_m)):
         if gained_m[step] - begin_m > length_m / CHECKPOINTS or step in ends:
             within = known[begin:step]
             own, others = series.states.ego_speed_mps[begin:step][within].sum(), mean[begin:step][within].sum()
-            shares += [float(own / others)] if others > 0 and own < others else []
+            if own < others:
+                shares[step] = float(own / others)
             begin, begin_m = step, float(gained_m[step])
-    return tuple(shares)
+    return shares

@@ -18,7 +18,12 @@ FORMULA = Formula(
     measures="How safe and smooth the plans of a drive are, and how far it comes.",
     total="route_completion x mean over plans of no_collision x drivable_area x (5 ttc + 2 comfort) / 7",
     parts=(
-        Part("no_collision", "gate", None, "0 for a plan that meets anybody where they will be"),
+        Part(
+            "no_collision",
+            "gate",
+            None,
+            "0 for a plan that meets anybody where they will be, or where they are when the drive ends",
+        ),
         Part(
             "drivable_area",
             "gate",

@@ -51,6 +51,8 @@ FORMULA = Formula(
             f"{RSS.brake_most_mps2:g}, across {RSS.lateral_accel_mps2:g}, "
             f"{RSS.lateral_brake_mps2:g} m/s², {RSS.fluctuation_m:g} m; negative is dangerous",
         ),
+        Part("rss_along_m", "measure", None, "the margin along the route while that across is negative"),
+        Part("rss_dangerous_share", "measure", None, "share of the drive with a negative margin"),
     ),
     source="Geisslinger et al. 2023 (Nature Machine Intelligence 5, 137-144; github.com/TUMFTM/EthicalTrajectoryPlanning, "
     "harm_parameters.json); death: Rosén and Sander 2009; series: Westhofen et al. 2023; RSS: Shalev-Shwartz et al. "
