@@ -32,7 +32,10 @@ from nuplan.common.maps.maps_datatypes import SemanticMapLayer
 from nuplan.planning.simulation.observation.observation_type import DetectionsTracks
 from nuplan.planning.simulation.trajectory.trajectory_sampling import TrajectorySampling
 
-KINDS = {4: TrackedObjectType.BICYCLE, 7: TrackedObjectType.TRAFFIC_CONE}  # numbers of drivewm.datatypes.AgentClass; else a vehicle
+KINDS = {
+    4: TrackedObjectType.BICYCLE,
+    7: TrackedObjectType.TRAFFIC_CONE,
+}  # numbers of drivewm.datatypes.AgentClass; else a vehicle
 
 
 def states(task) -> np.ndarray:

@@ -23,7 +23,15 @@ from drivewm.metrics.published.drives import events_of, product, setting_of, tol
 from drivewm.metrics.published.follow_up import APART_S, extended_comfort
 from drivewm.metrics.published.formula import Formula, Part, Reference
 from drivewm.metrics.published.ride import EXTENDED_BOUNDS
-from drivewm.metrics.published.rules import ACCEL_RULE, AT_FAULT_RULE, DRIVABLE_RULE, TTC_RULE, as_measured
+from drivewm.metrics.published.rules import (
+    ACCEL_RULE,
+    AT_FAULT_RULE,
+    DRIVABLE_RULE,
+    PULLED_SIDEWAYS,
+    TTC_RULE,
+    as_measured,
+    in_one_line,
+)
 
 Compat = Literal["fixed", "navsim-2.2"]
 
@@ -35,8 +43,7 @@ COMFORTS = ("history_comfort", "extended_comfort")
 FORMULA = Formula(
     name="epdms_v2",
     measures="How safe, lawful, swift, smooth and steady a drive is, leaving out in what the reference driver failed too.",
-    total="no_at_fault_collision x drivable_area x driving_direction x traffic_lights x "
-    "(5 progress + 5 ttc + 2 lane_keeping + 2 history_comfort + 2 extended_comfort) / 16",
+    total=in_one_line(pdm.GATES, WEIGHTS),
     parts=(
         Part("no_at_fault_collision", "gate", None, AT_FAULT_RULE),
         Part("drivable_area", "gate", None, DRIVABLE_RULE),
@@ -90,7 +97,7 @@ FORMULA = Formula(
     "pdm_score.py)",
     differs="A whole drive in closed loop instead of two stages of 4 s; the reference driver stands for the human and for "
     "PDM-Closed; a drive has no history before it begins; extended comfort is a share, not 0 or 1; whether an agent stands is "
-    "seen at the contact.",
+    f"seen at the contact; {PULLED_SIDEWAYS}.",
 )
 
 

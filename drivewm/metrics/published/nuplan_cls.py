@@ -22,7 +22,7 @@ from drivewm.metrics.published.nuplan_parts import (
     time_to_collision,
 )
 from drivewm.metrics.published.pdm import STOPPED_MPS, Found, Setting, comfort
-from drivewm.metrics.published.rules import ACCEL_RULE, AT_FAULT_CASES
+from drivewm.metrics.published.rules import ACCEL_RULE, AT_FAULT_CASES, PULLED_SIDEWAYS, in_one_line
 from drivewm.metrics.published.ways import Ways
 
 GATES = ("no_at_fault_collision", "drivable_area", "driving_direction", "making_progress")
@@ -34,16 +34,14 @@ MAKING_PROGRESS = 0.2
 FORMULA = Formula(
     name="nuplan_cls",
     measures="How safe, lawful, swift and smooth a drive is in closed loop.",
-    total="no_at_fault_collision x drivable_area x driving_direction x making_progress x "
-    "(5 progress + 5 ttc + 4 speed_limit + 2 comfort) / 16",
+    total=in_one_line(GATES, WEIGHTS),
     parts=(
         Part(
             "no_at_fault_collision",
             "gate",
             None,
-            f"1 less 1/{FAULTS_TO_ZERO['people']} for each person or cyclist, 1/{FAULTS_TO_ZERO['vehicles']} for each vehicle "
-            f"and 1/{FAULTS_TO_ZERO['things']} for each thing hit at fault, the three multiplied; {AT_FAULT_CASES}; lanes that "
-            "follow each other are one",
+            f"0 with a person, cyclist or vehicle hit at fault, 1 less 1/{FAULTS_TO_ZERO['things']} for each thing; "
+            f"{AT_FAULT_CASES}; lanes that follow each other are one",
         ),
         Part("drivable_area", "gate", None, f"0 when a corner of the body is {OFF_ROAD_M:g} m or more off the drivable area"),
         Part(
@@ -76,7 +74,8 @@ FORMULA = Formula(
     source="nuPlan devkit 1.2 (Karnchanachari et al., ICRA 2024; github.com/motional/nuplan-devkit, planning/metrics and "
     "closed_loop_*_weighted_average.yaml)",
     differs="The reference driver stands for the recorded human; progress is measured on the route, not on the human's lanes; "
-    "on a junction lane its own speed limit holds, not those beside it.",
+    "on a junction lane its own speed limit holds, not those beside it; "
+    f"{PULLED_SIDEWAYS}.",
 )
 
 

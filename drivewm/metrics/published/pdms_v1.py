@@ -8,14 +8,22 @@ from drivewm.datatypes import Array, Rollout, Score
 from drivewm.metrics.published import pdm
 from drivewm.metrics.published.drives import events_of, product, setting_of, told, ways_of, weighted
 from drivewm.metrics.published.formula import Formula, Part, Reference
-from drivewm.metrics.published.rules import ACCEL_RULE, AT_FAULT_RULE, DRIVABLE_RULE, TTC_RULE, as_measured
+from drivewm.metrics.published.rules import (
+    ACCEL_RULE,
+    AT_FAULT_RULE,
+    DRIVABLE_RULE,
+    PULLED_SIDEWAYS,
+    TTC_RULE,
+    as_measured,
+    in_one_line,
+)
 
 WEIGHTS = {"progress": 5.0, "ttc": 5.0, "comfort": 2.0}
 
 FORMULA = Formula(
     name="pdms_v1",
     measures="How safe, swift and smooth a drive is, without the traffic rules.",
-    total="no_at_fault_collision x drivable_area x (5 progress + 5 ttc + 2 comfort) / 12",
+    total=in_one_line(pdm.GATES[:2], WEIGHTS),
     parts=(
         Part("no_at_fault_collision", "gate", None, AT_FAULT_RULE),
         Part("drivable_area", "gate", None, DRIVABLE_RULE),
@@ -31,7 +39,8 @@ FORMULA = Formula(
     ),
     source="NAVSIM v1.1 (Dauner et al., NeurIPS 2024; github.com/autonomousvision/navsim, branch v1.1, pdm_scorer.py)",
     differs="A whole drive in closed loop instead of 4 s from one frame; the reference driver stands for PDM-Closed; whether an "
-    "agent stands is seen at the contact, not where it was first seen; the last 0.9 s look ahead as far as the drive goes.",
+    "agent stands is seen at the contact, not where it was first seen; the last 0.9 s look ahead as far as the drive goes; "
+    f"{PULLED_SIDEWAYS}.",
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from drivewm.datatypes import Array
 from drivewm.metrics.comfort import COMFORT_BOUNDS
 from drivewm.metrics.published import pdm
@@ -19,6 +21,15 @@ TTC_RULE = (
     "where it will be then, that is ahead (under 30°) or, while the ego is on several lanes, off the road or in a junction, "
     f"not behind; not below {pdm.STOPPED_MPS:g} m/s"
 )
+
+
+PULLED_SIDEWAYS = "a curve pulls sideways with speed x yaw rate, which the published simulators leave at 0"
+
+
+def in_one_line(gates: Iterable[str], weights: Mapping[str, float]) -> str:
+    """Product of gates times weighted mean of terms."""
+    terms = " + ".join(f"{weight:g} {name}" for name, weight in weights.items())
+    return f"{' x '.join(gates)} x ({terms}) / {sum(weights.values()):g}"
 
 
 def _bounds(name: str) -> str:
