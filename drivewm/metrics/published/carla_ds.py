@@ -33,10 +33,10 @@ MIN_SPEED_2_1 = 0.4
 FULL = 100.0  # of the published scale
 
 RULES = {
-    "collision_pedestrian": f"who is on foot is hit at {carla.STANDING_MPS:g} m/s or more, once per agent, over "
+    "collision_pedestrian": f"who is on foot is hit at {carla.STANDING_MPS:g} m/s or more; once per agent, and over "
     f"{carla.APART_M:g} m from the collision before",
-    "collision_vehicle": "the same with a vehicle, a motorcycle or a bicycle",
-    "collision_static": "the same with a barrier, a cone or debris",
+    "collision_vehicle": "a vehicle, motorcycle or bicycle is hit; counted as those on foot",
+    "collision_static": "a barrier, a cone or debris is hit; counted as those on foot",
     "red_light": "the front bumper crosses a stop line at red",
     "stop_sign": "a stop sign is run",
     "scenario_timeout": "a scenario is not finished in time",
@@ -74,7 +74,7 @@ FORMULA_2_0 = Formula(
     total="route_completion x product of the factors of all infractions; published in percent",
     parts=(
         COMPLETION,
-        *(Part(name, "gate", factor, f"factor {factor:g} each time {RULES[name]}") for name, factor in FACTORS_2_0.items()),
+        *(Part(name, "gate", factor, f"factor {factor:g} each time that {RULES[name]}") for name, factor in FACTORS_2_0.items()),
         OUTSIDE,
         Part("min_speed", "gate", MIN_SPEED_2_0, f"factor 1 - {1 - MIN_SPEED_2_0:g} (1 - ratio) {SLOW}"),
     ),
@@ -89,7 +89,7 @@ FORMULA_2_1 = Formula(
         COMPLETION,
         OUTSIDE,
         Part("infractions", "gate", None, "1 / (1 + sum of penalties)"),
-        *(Part(name, "penalty", value, f"{value:g} each time {RULES[name]}") for name, value in SUMMANDS_2_1.items()),
+        *(Part(name, "penalty", value, f"{value:g} each time that {RULES[name]}") for name, value in SUMMANDS_2_1.items()),
         Part("min_speed", "penalty", MIN_SPEED_2_1, f"{MIN_SPEED_2_1:g} (1 - ratio) {SLOW}"),
     ),
     source=SOURCE.format("2.1"),

@@ -35,7 +35,7 @@ FORMULA = Formula(
             "term",
             WEIGHTS["ttc"],
             f"0 for a plan that meets anybody when it is moved on by {' or '.join(f'{s:g}' for s in LOOK_AHEAD_S)} s of its "
-            "velocity",
+            "velocity and the others are not",
         ),
         Part(
             "comfort",

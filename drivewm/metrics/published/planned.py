@@ -45,12 +45,12 @@ class Planned:
         step = np.minimum(self.step, last)
         pose = self.centre.copy()
         pose[..., :2] += ahead_s * self._velocity()
-        seen = agents[step]
-        radius = np.hypot(*HALF_EGO_M) + 0.5 * np.hypot(seen.size_lwh_m[..., 0], seen.size_lwh_m[..., 1])
-        dx, dy = (seen.xy_yaw_world[..., axis] - pose[:, :, None, axis] for axis in (0, 1))
-        near = seen.valid & (dx * dx + dy * dy < radius**2) & ((self.step <= last) | lasting)[..., None]
+        reach = np.hypot(*HALF_EGO_M) + 0.5 * np.hypot(agents.size_lwh_m[..., 0], agents.size_lwh_m[..., 1])
+        dx, dy = (agents.xy_yaw_world[..., axis][step] - pose[:, :, None, axis] for axis in (0, 1))
+        near = agents.valid[step] & (dx * dx + dy * dy < reach[step] ** 2) & ((self.step <= last) | lasting)[..., None]
         f, k, n = np.nonzero(near)
-        met = overlap(pose[f, k], HALF_EGO_M, seen.xy_yaw_world[f, k, n], 0.5 * seen.size_lwh_m[f, k, n, :2])
+        t = step[f, k]
+        met = overlap(pose[f, k], HALF_EGO_M, agents.xy_yaw_world[t, n], 0.5 * agents.size_lwh_m[t, n, :2])
         out = np.zeros(len(pose), bool)
         out[f[met]] = True
         return out

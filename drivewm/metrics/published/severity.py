@@ -13,14 +13,14 @@ from drivewm.metrics.series import Series
 
 FORMULA = Formula(
     name="severity",
-    measures="The risk that somebody is seriously injured (MAIS 3+) by the first impact.",
-    total="occupants x other: the chance that nobody is",
+    measures="The chance that the first impact injures nobody seriously (MAIS 3+), and how near to one a drive comes.",
+    total="occupants x other",
     parts=(
         Part(
             "occupants",
             "gate",
             None,
-            f"1 - 1 / (1 + exp(-({curves.OCCUPANT:g} + {curves.OCCUPANT_PER_MPS:g} dv + place))), dv in m/s, place 0 in front, "
+            f"1 - 1 / (1 + exp({-curves.OCCUPANT:g} - {curves.OCCUPANT_PER_MPS:g} dv - place)), dv in m/s, place 0 in front, "
             f"{curves.SIDE:g} at the side (45 to 135°), {curves.REAR:g} at the rear",
         ),
         Part(
@@ -28,7 +28,7 @@ FORMULA = Formula(
             "gate",
             None,
             "the same for a vehicle that is hit; on foot or two wheels "
-            f"1 - 1 / (1 + exp(-({curves.EXPOSED:g} + {curves.EXPOSED_PER_MPS:g} dv)))",
+            f"1 - 1 / (1 + exp({-curves.EXPOSED:g} - {curves.EXPOSED_PER_MPS:g} dv))",
         ),
         Part("ego_delta_v_mps", "measure", None, "impact speed x mass of the other / both masses"),
         Part("other_delta_v_mps", "measure", None, "impact speed x mass of the ego / both masses"),
@@ -36,7 +36,7 @@ FORMULA = Formula(
             "death_risk",
             "measure",
             None,
-            f"of a pedestrian met by the front: 1 / (1 + exp(-({curves.DEATH:g} + {curves.DEATH_PER_KMH:g} v))), v in km/h",
+            f"of a pedestrian met by the front: 1 / (1 + exp({-curves.DEATH:g} - {curves.DEATH_PER_KMH:g} v)), v in km/h",
         ),
         Part("min_ttc_s", "measure", None, "time to collision, all moving on as they do"),
         Part("min_thw_s", "measure", None, "gap to who leads over the ego's speed"),
