@@ -13,6 +13,11 @@ from drivewm.cli.console import Json, Out, Policy, Seed, Workers, World, finish,
 from drivewm.cli.scenario import ScenariosArgument, scenario_files
 from drivewm.cli.starts import Context, Lose, Picture, Regime, Rig, Text, TextEncoder, Without, with_losses, world_options
 
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metric", "-m", help="A score to set beside drive, such as pdms_v1. Repeatable.", show_default=False),
+]
+
 
 def add_to(app: typer.Typer) -> None:
     app.command()(dream)
@@ -110,6 +115,7 @@ def score(
     ] = None,
     draws: Annotated[int, typer.Option("--draws", "-n", help="With scenarios: scenes to draw from each.", min=1)] = 10,
     world: World = "raster",
+    metric: Metrics = None,
     films: Annotated[bool, typer.Option(help="Keep a film of each drive.")] = False,
     batch: Annotated[int, typer.Option(help="Scenes driven at once.", min=1)] = 8,
     seed: Seed = 0,
@@ -120,19 +126,27 @@ def score(
     """Drive a suite or scenarios: score and pass rate with intervals, void drives beside them. Resumes; repeats nothing."""
     from drivewm.config import runs_root
     from drivewm.errors import InputError
+    from drivewm.evaluation.published import judge, judged_suite
+    from drivewm.evaluation.published import table as beside
     from drivewm.evaluation.score import ScoreOptions, score_suite
     from drivewm.evaluation.suite import load_suite, suite_of
     from drivewm.evaluation.summary import table
 
     if scenarios and suite:
         raise InputError("scenarios and --suite are given", hint="leave one of them out")
+    others = [name for name in metric or () if name != "drive"]
+    for name in others:  # a wrong name is told before anything is driven
+        judge(name)
     chosen = suite_of(scenario_files(scenarios), draws) if scenarios else load_suite(suite or "smoke")
     folder = out or runs_root() / f"score-{chosen.name}-{_word(policy)}-{_word(world)}"
     options = ScoreOptions(seed, workers, batch, films)
     with progress("driving", as_json) as report:
         result = score_suite(policy, chosen, world, folder, options, report)
     tracked.scores(result, folder)
-    everything = result.summary.all
+    everything, title = result.summary.all, f"{result.policy} on {result.suite} in {result.world}"
+    with progress("judging", as_json or not others) as report:
+        judged = judged_suite(folder, result.cases, others, report)
+    summaries = {"drive": result.summary} | {name: one.summary for name, one in judged.items()}
     values = {"policy": result.policy, "suite": result.suite, "world": result.world, "summary": result.summary, "folder": folder}
     short = {
         "score": everything.score,
@@ -142,8 +156,9 @@ def score(
     }
     finish(
         as_json,
-        values | short,
-        table(result.summary, f"{result.policy} on {result.suite} in {result.world}"),
+        values | short | ({"metrics": summaries} if others else {}),
+        table(result.summary, title),
+        *([beside(summaries, f"{title}: other scores")] if others else []),
         str(folder / "result.json"),
     )
 

@@ -11,13 +11,10 @@ from numpy.typing import NDArray
 
 from drivewm.datatypes import Array, Rollout, Scene, Score, WorldState
 from drivewm.evaluation.gate import Gate
+from drivewm.evaluation.reference import reference_drives
 from drivewm.metrics import score
-from drivewm.policies.expert import ExpertPolicy
 from drivewm.protocols import Policy, World
 from drivewm.rollout import rollout
-from drivewm.sim.rigs import nuscenes_rig
-from drivewm.store import content_hash
-from drivewm.testing import BlankWorld
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +36,9 @@ class Driven:
     images: Array  # uint8 [F, V, H, W, 3], one per plan
 
 
-_REFERENCE_M: dict[str, float] = {}  # what was found out in this process; it follows from the key alone
-
-
 def reference_progress_m(scenes: Sequence[Scene], rate_hz: float = 5.0) -> list[float]:
     """How far the privileged expert gets in each scene; nothing is rendered."""
-    keys = [content_hash([content_hash(scene), rate_hz]) for scene in scenes]
-    new = {key: scene for key, scene in zip(keys, scenes, strict=True) if key not in _REFERENCE_M}
-    if new:
-        world = BlankWorld(replace(nuscenes_rig(), rate_hz=rate_hz))
-        drives = rollout(list(new.values()), ExpertPolicy(), world, seed=0)
-        _REFERENCE_M.update(zip(new, map(progress_m, drives), strict=True))
-    return [_REFERENCE_M[key] for key in keys]
+    return list(map(progress_m, reference_drives(scenes, rate_hz)))
 
 
 def frames_of(scene: Scene, rate_hz: float) -> int:

@@ -13,8 +13,16 @@ TOUCH_M = 1e-9  # boxes that only touch do not overlap
 def time_to_contact_s(pose_a: Array, half_a: Array, pose_b: Array, half_b: Array, velocity_ab: Array) -> Array:
     """Time until box a touches box b when a moves with ``velocity_ab`` [..., 2] relative to b and neither turns.
 
-    0 where they overlap, inf where they never meet. Exact: by the separating-axis theorem they overlap while their shadows
-    overlap on all four edge normals, and under a constant relative velocity each of these is one interval of time.
+    0 where they overlap, inf where they never meet.
+    """
+    return contact_interval_s(pose_a, half_a, pose_b, half_b, velocity_ab)[0]
+
+
+def contact_interval_s(pose_a: Array, half_a: Array, pose_b: Array, half_b: Array, velocity_ab: Array) -> tuple[Array, Array]:
+    """First and last time at which box a overlaps box b, as `time_to_contact_s`; both inf where they never meet.
+
+    Exact: by the separating-axis theorem they overlap while their shadows overlap on all four edge normals, and under a constant
+    relative velocity each of these is one interval of time.
     """
     delta, turn = pose_b[..., :2] - pose_a[..., :2], pose_b[..., 2] - pose_a[..., 2]
     cos, sin = np.abs(np.cos(turn)), np.abs(np.sin(turn))
@@ -35,7 +43,8 @@ def time_to_contact_s(pose_a: Array, half_a: Array, pose_b: Array, half_b: Array
             apart = np.abs(gap) >= reach
             enter = np.maximum(enter, np.where(still, np.where(apart, np.inf, 0.0), (gap - reach) * inverse))
             leave = np.minimum(leave, np.where(still, np.inf, (gap + reach) * inverse))
-    return np.where(enter < leave, enter, np.inf)
+    meet = enter < leave
+    return np.where(meet, enter, np.inf), np.where(meet, leave, np.inf)
 
 
 def overlap(pose_a: Array, half_a: Array, pose_b: Array, half_b: Array) -> Array:
@@ -61,6 +70,18 @@ def _corners_to_box(corners_xy: Array, pose: Array, half: Array) -> Array:
 
 def behind(ego_rear_axle: Array, xy: Array) -> Array:
     """Whether points lie behind an ego: more than 150 degrees off its heading, seen from the rear axle (as nuPlan)."""
+    along, away = _bearing(ego_rear_axle, xy)
+    return np.asarray(along < np.cos(np.deg2rad(150.0)) * away)
+
+
+def ahead(ego_rear_axle: Array, xy: Array) -> Array:
+    """Whether points lie ahead of an ego: less than 30 degrees off its heading, seen from the rear axle (as nuPlan)."""
+    along, away = _bearing(ego_rear_axle, xy)
+    return np.asarray(along > np.cos(np.deg2rad(30.0)) * away)
+
+
+def _bearing(ego_rear_axle: Array, xy: Array) -> tuple[Array, Array]:
+    """How far points lie along an ego's heading, and how far away."""
     delta = xy - ego_rear_axle[..., :2]
     along = delta[..., 0] * np.cos(ego_rear_axle[..., 2]) + delta[..., 1] * np.sin(ego_rear_axle[..., 2])
-    return np.asarray(along < np.cos(np.deg2rad(150.0)) * np.hypot(delta[..., 0], delta[..., 1]))
+    return along, np.hypot(delta[..., 0], delta[..., 1])

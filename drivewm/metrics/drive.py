@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from drivewm.datatypes import Event, Rollout, Score
+from drivewm.datatypes import Rollout, Score
 from drivewm.metrics import gates, terms
 from drivewm.metrics.boxes import gap_m
+from drivewm.metrics.impacts import impacts
 from drivewm.metrics.series import HALF_EGO_M, Judged, Series
 from drivewm.scenarios.demands import broken
 
@@ -52,7 +53,7 @@ def score(rollout: Rollout, *, reference_progress_m: float, void_reasons: tuple[
     # Time, speed or lane terms always exist for a drive of one step; the weighted mean is therefore defined.
     quality = float(np.dot(weights, list(rated.values())) / weights.sum())
     events = [event for outcome in judged.values() for event in outcome.events]
-    measures = _measures(series, events)
+    measures = _measures(series)
     demanded = _demanded(series, measures)
     if demanded.value is not None:
         passed["demands"] = demanded.value
@@ -72,7 +73,7 @@ def score(rollout: Rollout, *, reference_progress_m: float, void_reasons: tuple[
     )
 
 
-def _measures(series: Series, events: list[Event]) -> dict[str, float]:
+def _measures(series: Series) -> dict[str, float]:
     """Plain quantities; one that does not exist in this drive (no agent, no conflict, no impact) is absent."""
     out = {"progress_m": series.progress_m, "reference_progress_m": series.reference_progress_m}
     out["hardest_braking_mps2"] = float(max(0.0, -series.states.ego_accel_mps2.min()))
@@ -82,10 +83,8 @@ def _measures(series: Series, events: list[Event]) -> dict[str, float]:
     if agents.valid.any():
         gaps = gap_m(series.centre[:, None], HALF_EGO_M, agents.xy_yaw_world, 0.5 * agents.size_lwh_m[..., :2])
         out["min_gap_m"] = float(np.where(agents.valid, gaps, np.inf).min())
-    hits = [event for event in events if event.kind in ("collision", "collision_not_at_fault")]
-    if hits:
-        first = min(hits, key=lambda event: event.t_s)
-        out["impact_speed_mps"] = _impact_speed(series, first)
+    if hits := impacts(series):
+        out["impact_speed_mps"] = hits[0].speed_mps
     return out
 
 
@@ -104,14 +103,3 @@ def _demanded(series: Series, measures: dict[str, float]) -> Judged:
     missed = broken(series.scene.demands, measured)
     last = len(series.t_s) - 1
     return Judged(float(not missed), tuple(series.event(f"demand not kept: {text}", last) for text in missed))
-
-
-def _impact_speed(series: Series, hit: Event) -> float:
-    """Relative speed of ego and agent just before they touch."""
-    step = max(0, int(np.argmin(np.abs(series.t_s - hit.t_s))) - 1)
-    agents = series.states.agents
-    agent = int(np.flatnonzero(agents.track_id[step] == hit.track_id)[0])
-    yaw = series.states.ego_xy_yaw_world[step, 2], agents.xy_yaw_world[step, agent, 2]
-    speed = series.states.ego_speed_mps[step], agents.speed_mps[step, agent]
-    ego, other = (v * np.array([np.cos(a), np.sin(a)]) for v, a in zip(speed, yaw, strict=True))
-    return float(np.hypot(*(ego - other)))

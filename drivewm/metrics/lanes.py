@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drivewm.datatypes import Array, RoadMap
+from drivewm.datatypes import Array, Records, RoadMap
 
 WITH_COS, AGAINST_COS = np.cos(np.deg2rad(60.0)), np.cos(np.deg2rad(120.0))
+OVERLAP_M = 0.1  # of pieces that follow each other, which closes the wedges outside a bend
 
 
 @dataclass(frozen=True, slots=True)
-class LaneField:
+class LaneField(Records):
     """All lane centre lines as pieces of about 1 m: middle, heading, half length, half width, lane number; all [S]."""
 
     xy: Array
@@ -36,12 +37,15 @@ class LaneField:
 
     def holds(self, xy: Array, margin_m: float = 0.0) -> Array:
         """Whether points [Q, 2] lie in the pieces, made wider by ``margin_m``: bool [Q, S]."""
-        delta = xy[:, None] - self.xy
+        return self.hold(xy[:, None], margin_m)
+
+    def hold(self, xy: Array, margin_m: float = 0.0) -> Array:
+        """Whether points [..., S, 2] lie each in the piece of their place: bool [..., S]."""
+        delta = xy - self.xy
         cos, sin = np.cos(self.yaw_rad), np.sin(self.yaw_rad)
         along = np.abs(cos * delta[..., 0] + sin * delta[..., 1])
         across = np.abs(cos * delta[..., 1] - sin * delta[..., 0])
-        # Pieces overlap by a tenth of a metre, which closes the wedges outside a bend.
-        return np.asarray((along <= self.half_length_m + 0.1) & (across <= self.half_width_m + margin_m))
+        return np.asarray((along <= self.half_length_m + OVERLAP_M) & (across <= self.half_width_m + margin_m))
 
     def against_traffic(self, xy_yaw: Array) -> Array:
         """Whether poses [Q, 3] lie in a lane that runs against them and in none that runs with them."""

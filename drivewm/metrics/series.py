@@ -34,6 +34,7 @@ class Series:
     reference_progress_m: float
     centre: Array  # [T + 1, 3], middle of the ego's box
     route_sd: Array  # [T + 1, 2], rear axle on the route
+    agent_sd: Array  # [T + 1, N, 2], middle of the agents on the route
     overlap: Array  # bool [T + 1, N]
     ttc_s: Array  # [T + 1, N], inf where the agent is behind, the ego stands, or they do not meet
     hindered: Array  # bool [T + 1]: something slow on the route beside or ahead justifies leaving it
@@ -44,7 +45,7 @@ class Series:
         rear = states.ego_xy_yaw_world
         routes = Routes.of([scene])
         route_sd = routes.sd(rear[None, :, :2])[0]
-        agent_sd = routes.sd(agents.xy_yaw_world[..., :2].reshape(1, -1, 2))[0]
+        agent_sd = routes.sd(agents.xy_yaw_world[..., :2].reshape(1, -1, 2))[0].reshape(*agents.valid.shape, 2)
         touching, ttc_s = contacts(states)
         return cls(
             scene=scene,
@@ -53,9 +54,10 @@ class Series:
             reference_progress_m=reference_progress_m,
             centre=EGO_SHAPE.centre_xy_yaw(rear),
             route_sd=route_sd,
+            agent_sd=agent_sd,
             overlap=touching,
             ttc_s=ttc_s,
-            hindered=hindered(agents, agent_sd.reshape(*agents.valid.shape, 2), route_sd[:, 0]),
+            hindered=hindered(agents, agent_sd, route_sd[:, 0]),
         )
 
     @property

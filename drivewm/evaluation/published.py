@@ -1,0 +1,118 @@
+"""Stored drives judged by any score that has a name: those that others publish, `drive`, and what a plug-in brings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+
+from rich.table import Table
+
+from drivewm.datatypes import Rollout, Score
+from drivewm.evaluation.cases import Case
+from drivewm.evaluation.reference import reference_drives
+from drivewm.evaluation.summary import Summary, summarise
+from drivewm.execution import Progress
+from drivewm.metrics.drive import score as drive_score
+from drivewm.metrics.published.formula import Formula, Reference
+from drivewm.registry import BUILT_IN, names, resolve
+from drivewm.store import load_record, save_record
+
+GROUP = "drivewm.metrics"
+AT_ONCE = 32  # drives whose references are driven together
+Judge = Callable[[Case, Reference], Score]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One score of all drives of a suite."""
+
+    metric: str
+    summary: Summary
+    scores: tuple[Score, ...]  # in the order of the cases
+
+
+def formulas() -> dict[str, Formula]:
+    """The formula of each published score, by its name; alphabetical."""
+    modules = (import_module(target.partition(":")[0]) for target in BUILT_IN[GROUP].values() if ".published." in target)
+    found = {module.FORMULA.name: module.FORMULA for module in modules}
+    return dict(sorted(found.items()))
+
+
+def judge(name: str) -> Judge:
+    """How the score behind a name judges a case; raises InputError for an unknown name.
+
+    `drive` needs how far the reference came, a published score may look at its drive, a plug-in sees the rollout alone.
+    """
+    function = resolve(GROUP, name)
+    if function is drive_score:
+        return lambda case, reference: drive_score(
+            case.rollout, reference_progress_m=case.reference_progress_m, void_reasons=case.void_reasons
+        )
+    if name in BUILT_IN[GROUP]:
+        return lambda case, reference: _voided(function(case.rollout, reference), case)
+    return lambda case, reference: _voided(function(case.rollout), case)
+
+
+def _voided(score: Score, case: Case) -> Score:
+    """A drive that the world did not show as it was has no score, whoever judges."""
+    return replace(score, valid=not case.void_reasons, void_reasons=case.void_reasons) if case.void_reasons else score
+
+
+def judged_cases(cases: Sequence[Case], metrics: Sequence[str]) -> list[dict[str, Score]]:
+    """Each case judged by each of ``metrics``. The reference driver drives every scene once, where a score looks at it."""
+    judges = {name: judge(name) for name in metrics}
+    looked_at = any(".published." in BUILT_IN[GROUP].get(name, "") for name in metrics)
+    drives: list[Rollout | None] = [None] * len(cases)
+    if looked_at:
+        rates = [1.0 / (case.rollout.plan_every * case.rollout.scene.dt_s) for case in cases]
+        for rate_hz in set(rates):
+            rows = [row for row, rate in enumerate(rates) if rate == rate_hz]
+            for row, driven in zip(rows, reference_drives([cases[r].rollout.scene for r in rows], rate_hz), strict=True):
+                drives[row] = driven
+    references = [Reference(case.reference_progress_m, driven) for case, driven in zip(cases, drives, strict=True)]
+    return [{name: one(case, ref) for name, one in judges.items()} for case, ref in zip(cases, references, strict=True)]
+
+
+def judged_suite(
+    folder: str | Path, cases: Sequence[str], metrics: Sequence[str], progress: Progress | None = None
+) -> dict[str, Judged]:
+    """The stored cases of a scored suite under each of ``metrics``; also written to ``folder``/metrics/NAME.json."""
+    folder, metrics = Path(folder), list(dict.fromkeys(metrics))
+    scores: dict[str, list[Score]] = {name: [] for name in metrics}
+    for done, some in _loaded(folder, cases):
+        for row in judged_cases(some, metrics):
+            for name, score in row.items():
+                scores[name].append(score)
+        if progress:
+            progress(done, len(cases))
+    out = {name: Judged(name, summarise(each), tuple(each)) for name, each in scores.items()}
+    for name, one in out.items():
+        save_record(folder / "metrics" / f"{name}.json", one)
+    return out
+
+
+def _loaded(folder: Path, cases: Sequence[str]) -> Iterator[tuple[int, list[Case]]]:
+    for start in range(0, len(cases), AT_ONCE):
+        some = cases[start : start + AT_ONCE]
+        yield start + len(some), [load_record(Case, folder / name) for name in some]
+
+
+def table(judged: Mapping[str, Summary], title: str) -> Table:
+    """Mean and interval of each score, family by family, for a terminal."""
+    out = Table(title=title, title_justify="left")
+    out.add_column("family")
+    for name in judged:
+        out.add_column(name, justify="right")
+    families = [group.name for group in next(iter(judged.values())).families]
+    for row, family in enumerate(families):
+        out.add_row(family, *(str(summary.families[row].score or "all void") for summary in judged.values()))
+    out.add_section()
+    out.add_row("all", *(str(summary.all.score or "all void") for summary in judged.values()), style="bold")
+    return out
+
+
+def known() -> list[str]:
+    """Every name that `judge` takes."""
+    return names(GROUP)
