@@ -121,14 +121,15 @@ def _contacts(ego: Array, t_s: Array, futures: Agents, state: WorldState) -> dic
     velocity = _velocities(pose, speed, turning)
     own_velocity = _velocities(ego[..., :3], ego[..., 3], _rates(ego[..., 2], t_s, 2))
     centre = EGO_SHAPE.centre_xy_yaw(ego[..., :3])
-    delta = pose[:, None, :, :, :2] - centre[:, :, :, None, :2]
-    # Boxes farther apart than their speeds can close within `TTC_S` need no closer look.
     half_ego = 0.5 * np.array([EGO_SHAPE.length_m, EGO_SHAPE.width_m])
-    own_reach = TTC_S * ego[..., 3] + np.hypot(*half_ego)
-    reach = TTC_S * speed + 0.5 * np.hypot(state.agents.size_lwh_m[..., 0], state.agents.size_lwh_m[..., 1])[:, None]
-    near = delta[..., 0] ** 2 + delta[..., 1] ** 2 < (own_reach[..., None] + reach[:, None]) ** 2
     there = _halved(agents.valid.astype(np.float64), 1) == 1.0  # between coming or going and the next instant nobody is there
-    b, m, q, n = np.nonzero(near & there[:, None])
+    body = 0.5 * np.hypot(state.agents.size_lwh_m[..., 0], state.agents.size_lwh_m[..., 1]) + np.hypot(*half_ego)
+    b, m, q, n = _within_reach(centre, pose, body[:, None] + TTC_S * speed, TTC_S * ego[..., 3], there)
+    after = np.minimum(q + 1, len(t_s) - 1)
+    moved = centre[b, m, after, :2] - centre[b, m, q, :2] - pose[b, after, n, :2] + pose[b, q, n, :2]
+    gap, relative = pose[b, q, n, :2] - centre[b, m, q, :2], own_velocity[0][b, m, q] - velocity[0][b, q, n]
+    close = (_nearest_m(gap, TTC_S * relative) <= body[b, n]) | (_nearest_m(gap, moved) <= body[b, n])
+    b, m, q, n, after, moved = (v[close] for v in (b, m, q, n, after, moved))
     half = 0.5 * state.agents.size_lwh_m[b, n, :2]
     ttc = np.zeros(len(b))
     for ours, theirs in zip(own_velocity, velocity, strict=True):
@@ -136,9 +137,7 @@ def _contacts(ego: Array, t_s: Array, futures: Agents, state: WorldState) -> dic
         relative = ours[b, m, q] - theirs[b, q, n]
         ttc = np.maximum(ttc, time_to_contact_s(centre[b, m, q], half_ego, pose[b, q, n], half, relative))
     # The way to the next instant itself: whoever closes at 40 m/s is past the ego within one interval.
-    after = np.minimum(q + 1, len(t_s) - 1)
     lasts = np.maximum(t_s[after] - t_s[q], 1e-6)
-    moved = centre[b, m, after, :2] - centre[b, m, q, :2] - pose[b, after, n, :2] + pose[b, q, n, :2]
     swept = time_to_contact_s(centre[b, m, q], half_ego, pose[b, q, n], half, moved / lasts[:, None])
     ttc = np.where(swept < lasts, 0.0, ttc)
     blameless = behind(ego[b, m, q, :3], pose[b, q, n, :2]) | (ego[b, m, q, 3] <= STANDING_MPS)
@@ -154,6 +153,27 @@ def _contacts(ego: Array, t_s: Array, futures: Agents, state: WorldState) -> dic
     hit[b[counts & touch], m[counts & touch]] = True
     close[b[counts & (ttc < TTC_S)], m[counts & (ttc < TTC_S)]] = True
     return {"no_collision": ~hit, "ttc": ~close}
+
+
+def _within_reach(centre: Array, pose: Array, reach: Array, own_reach: Array, there: Array) -> tuple[Array, ...]:
+    """Indices b, m, q, n of pairs no farther apart than ``reach`` [B, Q, N] and ``own_reach`` [B, M, Q] together.
+
+    ``centre`` [B, M, Q, 3] are the egos, ``pose`` [B, Q, N, 3] the agents where they are ``there`` [B, Q, N]. Agents that are
+    far from all candidates at once need no look at single ones.
+    """
+    widest = (reach + own_reach.max(1)[..., None])[..., None]
+    low, high = centre[..., :2].min(1)[:, :, None] - widest, centre[..., :2].max(1)[:, :, None] + widest
+    b, q, n = np.nonzero(there & ((pose[..., :2] >= low) & (pose[..., :2] <= high)).all(-1))
+    x, y = (pose[b, q, n, axis, None] - centre[b, :, q, axis] for axis in (0, 1))
+    column, m = np.nonzero(x * x + y * y < (reach[b, q, n, None] + own_reach[b, :, q]) ** 2)
+    return b[column], m, q[column], n[column]
+
+
+def _nearest_m(gap: Array, move: Array) -> Array:
+    """How near points on straight moves [P, 2] from the origin come to ``gap`` [P, 2], a hair less."""
+    share = (gap * move).sum(-1) / np.maximum((move * move).sum(-1), 1e-12)
+    rest = gap - np.clip(share, 0.0, 1.0)[:, None] * move
+    return np.hypot(rest[:, 0], rest[:, 1]) - 1e-6
 
 
 def _comfort(ego: Array, t_s: Array, state: WorldState) -> Array:

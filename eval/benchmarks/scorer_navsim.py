@@ -1,4 +1,4 @@
-"""NAVSIM's own scorer on the ways of `scorer.py`; runs under a Python that has NAVSIM and the nuPlan devkit, and knows no drivewm.
+"""NAVSIM's own scorer on the ways of `scorer.py`; for a Python that has NAVSIM and the nuPlan devkit, and knows no drivewm.
 
     python scorer_navsim.py task.npz result.npz REPEATS
 
@@ -50,7 +50,7 @@ def states(task) -> np.ndarray:
 
 def tracks(task) -> list[DetectionsTracks]:
     out = []
-    for pose, size, speed in zip(task["agent_pose"], task["agent_size"], task["agent_speed"]):
+    for pose, size, speed in zip(task["agent_pose"], task["agent_size"], task["agent_speed"], strict=True):
         objects = []
         for n, kind in enumerate(task["agent_kind"]):
             box = OrientedBox(StateSE2(*pose[n]), *size[n])

@@ -1,15 +1,18 @@
 """Candidate plans get the sub-scores that the situation forces on them."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from drivewm.datatypes import EGO_SHAPE, Action, Array, Scene
+from drivewm.datatypes import EGO_SHAPE, Action, Agents, Array, Scene, WorldState
 from drivewm.metrics.candidates import SUB_SCORES, CandidateScores, score_candidates
 from drivewm.metrics.grounds import DrivableGrid, Grounds
 from drivewm.sim.engine import Engine
 from drivewm.sim.forecast import roll_forward
+from eval.benchmarks.scorer_scene import STEPS, task
 from tests.straight_road import Actor, light, scene, straight_road
 
 T_S = 0.5 * np.arange(1, 9)
@@ -114,3 +117,16 @@ def test_the_drivable_grid_is_right_to_a_quarter_metre() -> None:
     for y, inside in ((-1.7, True), (5.2, True), (-2.01, False), (5.51, False), (0.0, True)):
         assert np.all(grid.contains(np.stack([x, np.full_like(x, y)], -1)) == inside)
     assert not grid.contains(np.array([1e4, 0.0]))
+
+
+@pytest.mark.parametrize(("agents", "step"), [(30, 1), (100, 5)])
+def test_leaving_out_who_cannot_meet_changes_nothing(agents: int, step: int) -> None:
+    """256 plans on a full motorway against what an exact look at every pair in reach gave (`candidates_every_pair.json`)."""
+    expected = json.loads(Path(__file__).with_name("candidates_every_pair.json").read_text())[f"{agents} agents, {step / 10:g} s"]
+    job = task(agents)
+    plans = np.concatenate([job.ways.xy_yaw[:, step::step], job.ways.speed_mps[:, step::step, None]], -1)[None]
+    futures, t_s = Agents.stack([job.agents[step : STEPS + 1 : step]]), 0.1 * step * np.arange(1, STEPS // step + 1)
+    judged = score_candidates(plans, t_s, futures, Grounds.of([job.scene]), WorldState.stack([job.scene.start]))[0]
+    for name in ("no_collision", "ttc"):
+        assert "".join(f"{v:.0f}" for v in getattr(judged, name)) == expected[name], name
+    np.testing.assert_allclose(judged.total, expected["total"], atol=1e-6)

@@ -113,7 +113,10 @@ def score(rollout: Rollout, reference: Reference, compat: Compat = "fixed") -> S
     if reference.rollout is not None:
         other = pdm.parts_v2(ways_of(reference.rollout), setting_of(reference.rollout, at.places))
         raw_m[1], gate[1] = other.progress_m[0], other.gate()[0]
-        failed = _failed(reference.rollout, other, compat)
+        failed = _failed(other, compat)
+        # Following all plans of the reference takes the most time; where nothing is to be forgiven it would change nothing.
+        if compat == "fixed" and extended is not None and extended.value[0] < 1.0:
+            failed |= _failed_extended(reference.rollout)
     most_m = float((raw_m * gate).max())
     values = {name: float(part.value[0]) for name, part in found.items()}
     values["progress"] = min(1.0, float(raw_m[0]) / most_m) if most_m > pdm.LEAST_PROGRESS_M else 1.0
@@ -142,10 +145,12 @@ def _applies(rollout: Rollout) -> dict[str, bool]:
     return {"driving_direction": bool(road.lanes), "traffic_lights": bool(road.signals), "drivable_area": bool(road.drivable)}
 
 
-def _failed(drive: Rollout, parts: pdm.Parts, compat: Compat) -> set[str]:
+def _failed(parts: pdm.Parts, compat: Compat) -> set[str]:
     """Parts in which the reference driver has 0."""
     out = {name for name, part in parts.found.items() if part.value[0] == 0.0}
-    if compat == "navsim-2.2":
-        return out - set(COMFORTS)
+    return out - set(COMFORTS) if compat == "navsim-2.2" else out
+
+
+def _failed_extended(drive: Rollout) -> set[str]:
     extended = extended_comfort(drive)
-    return out | ({"extended_comfort"} if extended is not None and extended.value[0] == 0.0 else set())
+    return {"extended_comfort"} if extended is not None and extended.value[0] == 0.0 else set()

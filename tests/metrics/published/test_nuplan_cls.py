@@ -1,4 +1,4 @@
-"""The closed-loop score of nuPlan (devkit 1.2: closed_loop_*_weighted_average.yaml, planning/metrics/evaluation_metrics/common, the
+"""The closed-loop score of nuPlan (devkit 1.2: closed_loop_*_weighted_average.yaml, planning/metrics/evaluation_metrics, the
 thresholds in config/common/simulation_metric); weights 5 progress, 5 time to collision, 4 speed limit, 2 comfort."""
 
 from dataclasses import replace
