@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -117,7 +116,7 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Drive a suite or scenarios: score and pass rate with intervals, void drives beside them. Resumes; repeats nothing."""
-    from drivewm.config import runs_root
+    from drivewm.config import score_folder
     from drivewm.errors import InputError
     from drivewm.evaluation.score import ScoreOptions, score_suite
     from drivewm.evaluation.suite import load_suite, suite_of
@@ -126,7 +125,7 @@ def score(
     if scenarios and suite:
         raise InputError("scenarios and --suite are given", hint="leave one of them out")
     chosen = suite_of(scenario_files(scenarios), draws) if scenarios else load_suite(suite or "smoke")
-    folder = out or runs_root() / f"score-{chosen.name}-{_word(policy)}-{_word(world)}"
+    folder = out or score_folder(chosen.name, policy, world)
     options = ScoreOptions(seed, workers, batch, films)
     with progress("driving", as_json) as report:
         result = score_suite(policy, chosen, world, folder, options, report)
@@ -205,8 +204,3 @@ def card(
     name = made["provenance"]["ids"]["world"]
     tracked.card(name, folder, made)
     finish(as_json, {"world": name, "folder": folder, **made}, (folder / "card.md").read_text(), str(folder / "card.json"))
-
-
-def _word(text: str) -> str:
-    """A name or path as one word for a folder name."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", Path(text).name) or "policy"

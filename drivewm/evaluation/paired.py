@@ -45,8 +45,8 @@ def paired(group: str, totals: ArrayLike, passed: ArrayLike, seed: int, weights:
     estimate = bootstrap_mean(change, seed, bounds=(-1.0, 1.0), weights=weights)
     if estimate is None:
         raise ValueError("no scene was driven by both")
-    only = [int((kept[:, 0] & ~kept[:, 1]).sum()), int((kept[:, 1] & ~kept[:, 0]).sum())]
-    return Paired(group, estimate, sign_flip_p(change, seed, weights), *only, mcnemar_p(*only))
+    mine, yours = int((kept[:, 0] & ~kept[:, 1]).sum()), int((kept[:, 1] & ~kept[:, 0]).sum())
+    return Paired(group, estimate, sign_flip_p(change, seed, weights), mine, yours, mcnemar_p(mine, yours))
 
 
 def mcnemar_p(first_only: int, second_only: int) -> float:

@@ -74,9 +74,8 @@ def test_a_suite_unites_patterns_public_names_and_tags(tmp_path: Path) -> None:
     for name, words in said.items():
         file = tmp_path / "catalogue" / f"{name}.yaml"
         file.parent.mkdir(parents=True)
-        file.write_text(
-            f"name: {name.replace('/', '.')}\nabout: A car drives.\n{words}road: {{kind: straight}}\nego: {{speed: 9 m/s}}\nend: {{after: 2 s}}\n"
-        )
+        rest = "road: {kind: straight}\nego: {speed: 9 m/s}\nend: {after: 2 s}\n"
+        file.write_text(f"name: {name.replace('/', '.')}\nabout: A car drives.\n{words}{rest}")
     text = "name: mine\nabout: Mine.\nscenarios: [a/*.yaml]\ntags: [snow]\nmaps_to: [cpnco]\n"
     suite = load_suite(write(tmp_path, text), tmp_path / "catalogue")
     assert [file.stem for file in suite.files] == ["plain", "public", "snowy"]
