@@ -1,5 +1,7 @@
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,6 +130,31 @@ def test_the_page_says_what_the_table_says_and_links_to_the_cases(compared: Comp
     links = re.findall(r'href="([^"]*)"', html)
     assert len(links) > 24 and all((tmp_path / link).is_file() for link in links)
     assert "http" not in html and "<script" not in html
+
+
+_PROBE = """<body><iframe src="compare.html" style="width:390px;height:9000px;border:0"></iframe><script>
+onload = () => { const page = document.querySelector("iframe").contentDocument;
+const bars = [...page.querySelectorAll(".bars .span i")].filter(bar => bar.getBoundingClientRect().width > 0).length;
+document.body.append(`width ${page.documentElement.scrollWidth} bars ${bars} ground ` +
+page.defaultView.getComputedStyle(page.body).backgroundColor); }</script></body>"""
+
+
+@pytest.mark.parametrize(("scheme", "ground"), [(0, "rgb(20, 23, 27)"), (1, "rgb(247, 248, 250)")], ids=["dark", "light"])
+def test_a_phone_shows_the_page_whole(compared: Comparison, tmp_path: Path, scheme: int, ground: str) -> None:
+    """In a real browser, 390 px wide: nothing sticks out, every interval is seen, colours follow the reader's wish."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine")
+    write_comparison(tmp_path / "compare.html", compared, "drivewm compare base noisy worse")
+    (tmp_path / "probe.html").write_text(_PROBE)
+    options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--allow-file-access-from-files", "--virtual-time-budget=3000"]
+    looks = [f"--blink-settings=preferredColorScheme={scheme}", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [browser, *options, *looks, "--dump-dom", (tmp_path / "probe.html").as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    found = re.search(r"width (\d+) bars (\d+) ground (rgb\([^)]*\))", shown)
+    assert found, shown[-500:]
+    # two figures of three policies; of two pairs each, all scenes and three families
+    assert (int(found[1]), int(found[2]), found[3]) == (390, 6 + 8, ground)
 
 
 STOPPED = """
