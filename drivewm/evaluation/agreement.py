@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -125,16 +125,14 @@ def _group(name: str, cells: _Cells, seed: int) -> GroupAgreement:
     policies, scenes = cells.known.shape
     draws = {what: _draw(cells, what, seed) for what in RESAMPLED}
     every = np.ones((1, scenes)), np.arange(policies)[None]
-    ranking = {}
+    ranking: dict[str, Measured] = {}
     if policies >= LEAST_POLICIES and cells.known.any(1).all():
         for measure, function in MEASURES.items():
-            found = _measured(lambda times, who, f=function: _ranked(cells, times, who, f), every, draws, policies)
+            found = _measured(partial(_ranked, cells, function), every, draws, policies)
             ranking |= {measure: found} if found else {}
-    kappas = {}
-    for kind, (mine, yours) in cells.events.items():
-        found = _measured(
-            lambda times, who, a=mine, b=yours: _kappa(cells, times, who, (a, b)), every, draws, int(cells.known.sum())
-        )
+    kappas: dict[str, Measured] = {}
+    for kind, happened in cells.events.items():
+        found = _measured(partial(_kappa, cells, happened), every, draws, int(cells.known.sum()))
         kappas |= {kind: found} if found else {}
     return GroupAgreement(name, scenes, ranking, kappas)
 
@@ -176,7 +174,7 @@ def _means(cells: _Cells, times: Array) -> Array:
     return np.round(np.stack(means), 12)  # equal means are equal, in whatever order they were added up
 
 
-def _ranked(cells: _Cells, times: Array, who: Array, measure: Callable[[Array, Array], Array]) -> Array:
+def _ranked(cells: _Cells, measure: Callable[[Array, Array], Array], times: Array, who: Array) -> Array:
     judged, reference = _means(cells, times)
     if len(judged) != len(who):
         judged, reference = np.repeat(judged, len(who), 0), np.repeat(reference, len(who), 0)
@@ -187,7 +185,7 @@ def _ranked(cells: _Cells, times: Array, who: Array, measure: Callable[[Array, A
     return out
 
 
-def _kappa(cells: _Cells, times: Array, who: Array, events: tuple[Array, Array]) -> Array:
+def _kappa(cells: _Cells, events: tuple[Array, Array], times: Array, who: Array) -> Array:
     mine, yours = (one & cells.known for one in events)
     kinds = (mine & yours, mine & ~yours, ~mine & yours, ~mine & ~yours & cells.known)
     counts = [np.take_along_axis(times @ kind.T.astype(np.float64), who, -1).sum(-1) for kind in kinds]
@@ -195,12 +193,12 @@ def _kappa(cells: _Cells, times: Array, who: Array, events: tuple[Array, Array])
 
 
 def _corrected(judged: ScoreTable, reference: ScoreTable, policies: Sequence[str], seed: int) -> dict[str, Corrected]:
-    out = {}
+    out: dict[str, Corrected] = {}
     for policy in policies:
         cheap, dear = judged.cells[policy], reference.cells[policy]
         both, extra = sorted(set(cheap) & set(dear)), sorted(set(cheap) - set(_scenes(reference)))
-        scores: list[list[Any]] = [[dear[s].score for s in both], [cheap[s].score for s in both], [cheap[s].score for s in extra]]
-        found = control_variate(*scores, seed)
+        paired = [dear[s].score for s in both], [cheap[s].score for s in both]
+        found = control_variate(*paired, [cheap[s].score for s in extra], seed)
         out |= {policy: found} if found else {}
     return out
 

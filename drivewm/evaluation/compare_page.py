@@ -27,7 +27,7 @@ METHOD = (
 
 
 def policy_rows(shown: Comparison) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for entry in shown.entries:
         summary = entry.result.summary
         group = summary.all
