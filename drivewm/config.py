@@ -54,6 +54,12 @@ def run_folder(kind: str, out: str | Path | None = None) -> Path:
     return next(path for path in (runs_root() / name for name in candidates) if not path.exists())
 
 
+def score_folder(suite: str, policy: str, world: str) -> Path:
+    """Where the drives of a policy through a suite are kept, so that all commands find them again."""
+    words = [re.sub(r"[^A-Za-z0-9_.]+", "-", Path(text).name) for text in (policy, world)]
+    return runs_root() / "-".join(["score", suite, *(word or "policy" for word in words)])
+
+
 def installation() -> dict[str, str | list[str]]:
     """What is installed, by name: versions, plug-ins included, and where things are."""
     versions = [f"{name} {version(name)}" for name in ("torch", "diffusers", "onnxruntime", "nuscenes-devkit", "mlflow")]

@@ -12,7 +12,7 @@ import warnings
 import typer
 
 from drivewm import __version__
-from drivewm.cli import bench, data, drive, house, onboard, scenario, starts, steer, train, unsure
+from drivewm.cli import bench, compare, data, drive, house, onboard, scenario, starts, steer, train, unsure
 from drivewm.cli.console import complain, sentence
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
 app.add_typer(bench.app, name="bench")
 drive.add_to(app)
+compare.add_to(app)
 starts.add_to(app)
 steer.add_to(app)
 unsure.add_to(app)

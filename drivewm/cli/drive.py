@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -124,7 +123,7 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Drive a suite or scenarios: score and pass rate with intervals, void drives beside them. Resumes; repeats nothing."""
-    from drivewm.config import runs_root
+    from drivewm.config import score_folder
     from drivewm.errors import InputError
     from drivewm.evaluation.published import judge, judged_suite
     from drivewm.evaluation.published import table as beside
@@ -138,7 +137,7 @@ def score(
     for name in others:  # a wrong name is told before anything is driven
         judge(name)
     chosen = suite_of(scenario_files(scenarios), draws) if scenarios else load_suite(suite or "smoke")
-    folder = out or runs_root() / f"score-{chosen.name}-{_word(policy)}-{_word(world)}"
+    folder = out or score_folder(chosen.name, policy, world)
     options = ScoreOptions(seed, workers, batch, films)
     with progress("driving", as_json) as report:
         result = score_suite(policy, chosen, world, folder, options, report)
@@ -221,8 +220,3 @@ def card(
     name = made["provenance"]["ids"]["world"]
     tracked.card(name, folder, made)
     finish(as_json, {"world": name, "folder": folder, **made}, (folder / "card.md").read_text(), str(folder / "card.json"))
-
-
-def _word(text: str) -> str:
-    """A name or path as one word for a folder name."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", Path(text).name) or "policy"

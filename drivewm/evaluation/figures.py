@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from drivewm.datatypes import Array
+from drivewm.evaluation.intervals import Estimate
 
 WIDTH, HEIGHT = 320.0, 130.0  # of the axes of a histogram, in units of the drawing
 RANGE_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -107,6 +108,26 @@ class Ranges:
 
     def percent(self, value: float) -> float:
         return max(0.0, 100.0 * value / self.highest)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    name: str
+    words: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """Values with their intervals on one scale from ``low`` to ``high``; zero is marked where it lies inside."""
+
+    title: str
+    low: float
+    high: float
+    rows: tuple[Interval, ...]
+
+    def percent(self, value: float) -> float:
+        return min(max(100.0 * (value - self.low) / (self.high - self.low), 0.0), 100.0)
 
 
 @dataclass(frozen=True, slots=True)

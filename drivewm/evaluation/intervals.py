@@ -24,10 +24,11 @@ class Estimate:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def wilson(successes: float, count: int, confidence: float = 0.95) -> Estimate | None:
+def wilson(successes: float, count: float, confidence: float = 0.95) -> Estimate | None:
     """A rate with Wilson's score interval (1927), which stays honest at 0, at 1 and for few cases; None without cases.
 
-    ``successes`` may be fractional: a case tried three times and won twice is two thirds of one.
+    ``successes`` may be fractional: a case tried three times and won twice is two thirds of one. So may ``count``, where cases
+    weigh differently and tell as much as that many.
     """
     if not 0 <= successes <= count:
         raise ValueError(f"{successes} successes of {count}")
@@ -37,31 +38,43 @@ def wilson(successes: float, count: int, confidence: float = 0.95) -> Estimate |
     rate, spread = successes / count, z * z / count
     centre = (rate + spread / 2) / (1 + spread)
     half = z / (1 + spread) * np.sqrt(rate * (1 - rate) / count + spread / (4 * count))
-    return Estimate(rate, min(max(0.0, centre - half), rate), max(min(1.0, centre + half), rate), count)
+    return Estimate(rate, min(max(0.0, centre - half), rate), max(min(1.0, centre + half), rate), round(count))
+
+
+def effective_size(weights: ArrayLike) -> float:
+    """How many equally weighted cases tell as much: (sum w)^2 / sum w^2 (Kish 1965); 0 without cases."""
+    w = np.sort(np.asarray(weights, np.float64))
+    return float(w.sum() ** 2 / (w * w).sum()) if w.size else 0.0
 
 
 def bootstrap_mean(
-    values: ArrayLike, seed: int, confidence: float = 0.95, resamples: int = 2000, bounds: tuple[float, float] = (-np.inf, np.inf)
+    values: ArrayLike,
+    seed: int,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+    weights: ArrayLike | None = None,
 ) -> Estimate | None:
     """A mean with its percentile bootstrap interval; the same ``seed`` gives the same interval; None without values.
 
-    One value alone tells nothing about its like: the interval is then ``bounds``, between which any value must lie.
+    One value alone tells nothing about its like: the interval is then ``bounds``, between which any value must lie. With
+    ``weights`` (> 0) the mean is sum w x / sum w, and cases are drawn again together with their weights. The order of the values
+    does not matter.
     """
     x = np.asarray(values, np.float64)
+    w = np.ones(x.shape) if weights is None else np.asarray(weights, np.float64)
     if x.size == 0:
         return None
     if x.size == 1:
         return Estimate(float(x[0]), *bounds, 1)
+    order = np.lexsort((w, x))
+    x, w = x[order], w[order]
     rng = np.random.default_rng(np.random.SeedSequence([seed, x.size]))
-    means = x[rng.integers(0, x.size, (resamples, x.size))].mean(axis=1)
+    chosen = rng.integers(0, x.size, (resamples, x.size))
+    means = (w * x)[chosen].sum(axis=1) / w[chosen].sum(axis=1)
     low, high = np.quantile(means, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    mean = float(x.mean())
+    mean = float((w * x).sum() / w.sum())
     return Estimate(mean, min(float(low), mean), max(float(high), mean), x.size)
-
-
-def paired_difference(a: ArrayLike, b: ArrayLike, seed: int, confidence: float = 0.95) -> Estimate | None:
-    """Mean of a - b over the same scenes; the pairing removes how hard each scene is. None without values."""
-    return bootstrap_mean(np.asarray(a, np.float64) - np.asarray(b, np.float64), seed, confidence)
 
 
 def worst_group(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import normpath
 from pathlib import Path
 
 import numpy as np
 
-from drivewm.evaluation.figures import Bars, DriveMap, Grid, Histogram, Photo, Ranges
+from drivewm.evaluation.figures import Bars, DriveMap, Grid, Histogram, Intervals, Photo, Ranges
 from drivewm.store import atomic_write
 
-Figure = Photo | DriveMap | Histogram | Bars | Ranges | Grid
+Figure = Photo | DriveMap | Histogram | Bars | Ranges | Intervals | Grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,17 @@ class Film:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A cell that leads to a file; ``file`` is relative to the page."""
+
+    text: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str | Link, ...], ...]
     note: str = ""
 
 
@@ -63,7 +72,7 @@ class Curve:
 class Group:
     """Figures of one kind beside each other; ``kind`` is a macro of figures.html.j2 that draws what `figures` defines."""
 
-    kind: str  # "photo" | "map" | "histogram" | "bars" | "ranges" | "grid"
+    kind: str  # "photo" | "map" | "histogram" | "bars" | "ranges" | "intervals" | "grid"
     figures: tuple[Figure, ...]
     title: str = ""
     layout: str = ""  # "" | "wide" | "dense"
@@ -91,11 +100,11 @@ class Page:
 
 
 def write_page(path: str | Path, page: Page) -> Path:
-    """Render ``page`` with the template of this package; every video and poster it names must exist beside ``path``."""
+    """Render ``page`` with the template of this package; every file it names must exist beside ``path``."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     path = Path(path)
-    missing = [name for name in _linked(page.sections) if not (path.parent / name).is_file()]
+    missing = [name for name in _linked(page.sections) if not Path(normpath(path.parent / name)).is_file()]
     if missing:
         raise FileNotFoundError(f"the page {path.name} points to files that are not beside it: {', '.join(missing)}")
     environment = Environment(
@@ -112,4 +121,6 @@ def write_page(path: str | Path, page: Page) -> Path:
 
 
 def _linked(sections: Sequence[Section]) -> list[str]:
-    return [name for section in sections for film in section.films for name in (film.video, film.poster) if name]
+    films = [name for section in sections for film in section.films for name in (film.video, film.poster) if name]
+    cells = [cell for section in sections for table in section.tables for row in table.rows for cell in row]
+    return films + [cell.file for cell in cells if isinstance(cell, Link)]

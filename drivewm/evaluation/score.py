@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from drivewm.datatypes import Provenance, Scene, Score
+from drivewm.datatypes import LATER, Provenance, Scene, Score
 from drivewm.evaluation.cases import Case, drive, frames_of
 from drivewm.evaluation.film import Take, write_film
 from drivewm.evaluation.gate import gate_for
@@ -37,6 +37,8 @@ class SuiteResult:
     scores: tuple[Score, ...]
     cases: tuple[str, ...]
     provenance: Provenance
+    seeds: tuple[int, ...] = field(default=(), metadata=LATER)  # with which each was driven
+    weights: tuple[float, ...] = field(default=(), metadata=LATER)  # of the scene of each; none: all weigh the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ def score_suite(
     scores = tuple(load_record(Case, job.file(key)).score for key in keys)
     origin = provenance(options.seed, suite=suite.id, **ids)
     cases = tuple(str(job.file(key).relative_to(out)) for key in keys)
-    result = SuiteResult(suite.id, ids["policy"], ids["world"], summarise(scores), scores, cases, origin)
+    seeds, weights = tuple(seed for seed, _ in drives), suite.weights([scene for _, scene in drives])
+    summary = summarise(scores, seeds, weights)
+    result = SuiteResult(suite.id, ids["policy"], ids["world"], summary, scores, cases, origin, seeds, weights)
     save_record(out / "result.json", result)
     return result
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from drivewm.evaluation.intervals import bootstrap_mean, paired_difference, wilson, worst_group
+from drivewm.evaluation.intervals import bootstrap_mean, effective_size, wilson, worst_group
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,29 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     assert bootstrap_mean(values, seed=3) == bootstrap_mean(values, seed=3)
 
 
-def test_pairing_removes_the_difficulty_of_the_scenes() -> None:
-    rng = np.random.default_rng(0)
-    difficulty = rng.uniform(0, 1, 100)
-    a, b = difficulty + 0.05, difficulty + rng.normal(0, 0.01, 100)
-    paired = paired_difference(a, b, seed=0)
-    assert paired is not None and paired.low > 0.04 and paired.high < 0.06
-
-
 def test_worst_family_is_the_one_with_the_lowest_mean() -> None:
     assert worst_group(["cut_in", "calm", "cut_in", "calm"], [0.2, 0.9, 0.4, 1.0]) == ("cut_in", pytest.approx(0.3))
+
+
+def test_weights_say_how_much_a_case_counts() -> None:
+    """(1 * 0.2 + 3 * 1.0) / 4 = 0.8; (1 + 3)^2 / (1 + 9) = 1.6 cases."""
+    estimate = bootstrap_mean([0.2, 1.0], seed=0, weights=[1, 3])
+    assert estimate is not None and estimate.value == pytest.approx(0.8)
+    assert effective_size([1, 3]) == pytest.approx(1.6)
+    assert effective_size([2.0] * 7) == pytest.approx(7) and effective_size([]) == 0
+
+
+def test_an_interval_of_weighted_cases_is_as_wide_as_that_of_their_effective_number() -> None:
+    """Delta method: variance of sum w x / sum w is sum w^2 (x - m)^2 / (sum w)^2, near sd^2 / effective number here."""
+    rng = np.random.default_rng(2)
+    x, w = rng.normal(0.7, 0.1, 4000), rng.choice([1.0, 9.0], 4000)
+    estimate = bootstrap_mean(x, seed=1, weights=w)
+    assert estimate is not None
+    assert estimate.high - estimate.low == pytest.approx(2 * 1.96 * 0.1 / np.sqrt(effective_size(w)), rel=0.1)
+
+
+def test_the_order_of_the_cases_does_not_matter() -> None:
+    rng = np.random.default_rng(3)
+    x, w, order = rng.uniform(size=50), rng.uniform(1, 2, 50), rng.permutation(50)
+    assert bootstrap_mean(x, seed=1, weights=w) == bootstrap_mean(x[order], seed=1, weights=w[order])
+    assert effective_size(w) == effective_size(w[order])

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -47,3 +48,40 @@ def test_the_worst_family_is_named_and_failures_are_counted() -> None:
 def test_a_term_that_does_not_apply_is_left_out_of_its_mean() -> None:
     without = score("calm.b:0", 0.5, terms={}, inapplicable=("progress",))
     assert summarise([score("calm.a:0", 0.8), without]).all.terms == {"progress": pytest.approx(0.8)}
+
+
+def test_what_the_seed_alone_does_is_stated_over_scenes_that_count_with_every_seed() -> None:
+    """Means 0.5 and 0.7 over the first two scenes: a standard deviation of 0.2 / sqrt 2. The third is void once."""
+    totals = {"calm.a:0": (0.4, 0.6), "calm.b:0": (0.6, 0.8), "calm.c:0": (1.0, 1.0)}
+    scores = [score(scene, both[seed]) for seed in (0, 1) for scene, both in totals.items()]
+    scores[5] = replace(scores[5], valid=False)
+    seeds = summarise(scores, [0, 0, 0, 1, 1, 1]).seeds
+    assert seeds is not None and seeds.scenes == 2 and seeds.means == pytest.approx({"0": 0.5, "1": 0.7})
+    assert seeds.spread == pytest.approx(0.2 / 2**0.5)
+    assert summarise(scores[:3], [0, 0, 0]).seeds is None
+
+
+def test_scenes_drawn_too_often_weigh_less() -> None:
+    """Mean (3 * 1.0 + 1 * 0.0) / 4; the two tell as much as 4^2 / (9 + 1) = 1.6 scenes."""
+    summary = summarise([score("calm.a:0", 1.0), score("calm.b:0", 0.0, False)], [0, 0], [3.0, 1.0])
+    assert summary.all.score is not None and summary.all.score.value == pytest.approx(0.75)
+    assert summary.all.passed is not None and summary.all.passed.value == pytest.approx(0.75)
+    assert summary.all.weighted_as == pytest.approx(1.6)
+
+
+def test_the_order_of_the_drives_changes_no_figure() -> None:
+    rng = np.random.default_rng(0)
+    scores = [
+        score(
+            f"{family}.a:{k}", float(rng.uniform()), bool(rng.random() < 0.7), events=(Event(str(rng.choice(["x", "y"])), 1.0),)
+        )
+        for family in ("calm", "cut_in")
+        for k in range(7)
+        for _ in range(3)
+    ]
+    seeds, weights = [0, 1, 2] * 14, np.repeat(rng.uniform(1, 4, 14), 3).tolist()
+    straight = summarise(scores, seeds, weights)
+    for _ in range(5):
+        order = rng.permutation(len(scores))
+        shuffled = summarise([scores[i] for i in order], [seeds[i] for i in order], [weights[i] for i in order])
+        assert shuffled == straight and list(shuffled.all.events) == list(straight.all.events)
