@@ -74,10 +74,11 @@ class Failure:
         """When, with whom, whose fault, by what rule, and until when it was avoidable."""
         whose = "at fault" if self.at_fault else "not at fault"
         with_whom = f" with {self.agent}" if self.agent else ""
-        return f"{self._what} at {self.event.t_s:.1f} s{with_whom}, {whose}: {self.rule}; {self._until}"
+        return f"{self.what} at {self.event.t_s:.1f} s{with_whom}, {whose}: {self.rule}; {self._until}"
 
     @property
-    def _what(self) -> str:
+    def what(self) -> str:
+        """The kind of event in words."""
         kind = CONTACT if self.event.kind == EXCUSED else self.event.kind
         return "demand not kept" if kind.startswith(DEMAND) else kind.replace("_", " ")
 

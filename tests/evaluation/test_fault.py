@@ -38,7 +38,7 @@ def ahead(gap_m: float, speed_mps: float = 0.0, **rest: object) -> Actor:
 
 @pytest.mark.parametrize("gap_m", [61.0, 76.0])
 def test_a_standing_car_is_avoidable_until_the_braking_distance_is_left(gap_m: float) -> None:
-    """He has looked on for seconds, so he brakes at once when he takes over: the last frame with 15.12 m left is the last chance."""
+    """He has looked on for seconds, so he brakes at once when he takes over: he needs a frame with 15.12 m left."""
     found = failure(driven(scene([ahead(gap_m)], speed_mps=SPEED_MPS, horizon_s=12.0)))
     frames_s = np.arange(0.0, gap_m / SPEED_MPS, 0.2)
     last_s = frames_s[gap_m - SPEED_MPS * frames_s >= STOP_M][-1]
