@@ -163,6 +163,7 @@ def replay(
 ) -> None:
     """Judge stored drives again, without a policy, a world or a camera frame. Exit code 1 when a score is no longer the same."""
     from drivewm.errors import InputError
+    from drivewm.evaluation.failures_page import write_failures_page
     from drivewm.evaluation.replay import ReplayOptions, replay_all
 
     files = [file for path in cases for file in (sorted(path.rglob("*.safetensors")) if path.is_dir() else [path])]
@@ -172,16 +173,23 @@ def replay(
         raise InputError("--films needs a place for them", hint="say where with --out")
     with progress("judging", as_json) as report:
         verdicts = replay_all(files, ReplayOptions(driver if why else None, out, films, workers), report)
+    page = write_failures_page(out, [Path(one.record) for one in verdicts]) if out and why else None
     changed = [verdict for verdict in verdicts if not verdict.equal]
     lines = [f"{one.case}  {'; '.join(one.differs[:3])}" + " ..." * (len(one.differs) > 3) for one in changed]
     lines += [f"{one.now.scene_id}  {one.why}" for one in verdicts if one.why]
     same = "all equal bit for bit" if not changed else f"{len(changed)} changed, the others equal bit for bit"
     finish(
         as_json,
-        {"replayed": len(verdicts), "changed": len(changed), "out": out, "cases": [_judged(one) for one in verdicts]},
+        {
+            "replayed": len(verdicts),
+            "changed": len(changed),
+            "out": out,
+            "page": page,
+            "cases": [_judged(one) for one in verdicts],
+        },
         *lines,
         f"{len(verdicts)} drives judged again: {same}",
-        *([f"{out}: a record of each"] if out else []),
+        *([f"{page or out}: a record of each is there"] if out else []),
     )
     if changed:
         raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from drivewm.datatypes import AgentClass
 from drivewm.errors import InputError
 from drivewm.evaluation.cases import Case, judged, progress_m
 from drivewm.evaluation.drive_record import DriveRecord
+from drivewm.evaluation.failures_page import write_failures_page
 from drivewm.evaluation.replay import ReplayOptions, Verdict, replay_all
 from drivewm.evaluation.score import ScoreOptions, score_suite
 from drivewm.evaluation.suite import Suite, suite_of
@@ -115,6 +117,8 @@ def test_a_record_says_why_with_a_picture_and_a_film(cases: list[Path], tmp_path
         "drive-0.json", str(record.table), str(record.picture), str(record.film)
     }  # fmt: skip
     assert len(read_video(out / str(record.film))) == 5 and "exact world" in record.film_shows
+    text = write_failures_page(out, [out / "drive-0.json"]).read_text()
+    assert f'src="{record.picture}"' in text and html.escape(record.why) in text and "1 of 1 drives" in text
     film = tmp_path / "films" / "drive-0.mp4"  # where `drivewm score --films` puts what the policy saw
     film.parent.mkdir()
     film.write_bytes((out / str(record.film)).read_bytes())
@@ -180,5 +184,6 @@ def test_a_drive_does_not_depend_on_workers_batch_or_order(suite: Suite, tmp_pat
         world = str(tmp_path / "world")
     together = stored(suite, world, tmp_path / "together", ScoreOptions(batch=4))
     backwards = replace(suite, files=suite.files[::-1])
-    assert stored(backwards, world, tmp_path / "backwards", ScoreOptions(batch=2)) == together
-    assert stored(suite, world, tmp_path / "apart", ScoreOptions(batch=1, workers=2)) == together
+    assert stored(backwards, world, tmp_path / "backwards", ScoreOptions(batch=1)) == together
+    if not learned:  # a worker process takes seconds to start
+        assert stored(suite, world, tmp_path / "apart", ScoreOptions(batch=2, workers=2)) == together
