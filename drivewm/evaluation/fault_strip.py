@@ -44,7 +44,7 @@ def _first(rollout: Rollout, found: Failure) -> int:
 def _called(found: Failure) -> str:
     if found.avoidable is None:
         return "start"
-    return "start: too late already" if found.avoidable.until_s is None else "first mistake"
+    return "start (not preventable)" if found.avoidable.until_s is None else "first mistake"
 
 
 def _panel(rollout: Rollout, found: Failure, step: int, text: str) -> Array:
