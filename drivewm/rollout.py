@@ -67,6 +67,11 @@ class Underway:
     def finished(self) -> bool:
         return self.frame > 0 and self._log.finished(self.frame * self.plan_every)
 
+    @property
+    def policy_memory(self) -> Any:
+        """What the policy remembers up to this frame, which it has not seen yet."""
+        return self._policy_memory
+
     def advance(self, on_frame: OnFrame | None = None) -> None:
         """Show this frame, let the policy plan, and follow the plan until the next one."""
         images = self._faults.seen(self._shown(), self.state.world.t_s)
@@ -103,9 +108,9 @@ class Underway:
         other._observer = self._observer.fork(self.policy.spec.history)
         return other
 
-    def hand_over(self, policy: Policy) -> None:
-        """From now on ``policy`` drives, with a memory that begins now and the frames of the past that it wants."""
-        self._policy_memory = policy.start(len(self.scenes), self.seed)
+    def hand_over(self, policy: Policy, memory: Any = None) -> None:
+        """From now on ``policy`` drives, with ``memory`` or one that begins now, and the frames of the past that it wants."""
+        self._policy_memory = policy.start(len(self.scenes), self.seed) if memory is None else memory
         self._observer = self._observer.fork(policy.spec.history)
         self.policy, self.drivers = policy, (*self.drivers, policy.spec.id)
 

@@ -163,32 +163,56 @@ def score(
 
 
 def replay(
-    cases: Annotated[list[Path], typer.Argument(help="Stored drives (.safetensors), or folders of them.")], as_json: Json = False
+    cases: Annotated[list[Path], typer.Argument(help="Stored drives (.safetensors), or folders of them.")],
+    why: Annotated[
+        bool, typer.Option(help="Say of each failed drive who was at fault, and until when it was avoidable.")
+    ] = False,
+    driver: Annotated[str, typer.Option(help="With --why: the reference driver who is put at the wheel.")] = "attentive",
+    films: Annotated[bool, typer.Option(help="With --out: a film (.mp4) of each drive as well.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Write each drive as JSON and Parquet here; with --why a picture of what went wrong."),
+    ] = None,
+    workers: Workers = 1,
+    as_json: Json = False,
 ) -> None:
     """Judge stored drives again, without a policy, a world or a camera frame. Exit code 1 when a score is no longer the same."""
     from drivewm.errors import InputError
-    from drivewm.evaluation.replay import replay as again
+    from drivewm.evaluation.failures_page import write_failures_page
+    from drivewm.evaluation.replay import ReplayOptions, replay_all
 
     files = [file for path in cases for file in (sorted(path.rglob("*.safetensors")) if path.is_dir() else [path])]
     if not files:
         raise InputError("holds no stored drive", file=cases[0])
-    rows: list[dict[str, Any]] = []
-    changed = 0
+    if films and out is None:
+        raise InputError("--films needs a place for them", hint="say where with --out")
     with progress("judging", as_json) as report:
-        for done, file in enumerate(files, start=1):
-            seen = again(file)
-            changed += not seen.equal
-            rows.append({"case": file, "stored": seen.stored.score, "now": seen.now.score, "equal": seen.equal})
-            report(done, len(files))
-    lines = [f"{row['case']}  {row['stored'].total:.4f} -> {row['now'].total:.4f}" for row in rows if not row["equal"]]
+        verdicts = replay_all(files, ReplayOptions(driver if why else None, out, films, workers), report)
+    page = write_failures_page(out, [Path(one.record) for one in verdicts]) if out and why else None
+    changed = [verdict for verdict in verdicts if not verdict.equal]
+    lines = [f"{one.case}  {'; '.join(one.differs[:3])}" + " ..." * (len(one.differs) > 3) for one in changed]
+    lines += [f"{one.now.scene_id}  {one.why}" for one in verdicts if one.why]
+    same = "all equal bit for bit" if not changed else f"{len(changed)} changed, the others equal bit for bit"
     finish(
         as_json,
-        {"replayed": len(rows), "changed": changed, "cases": rows},
+        {
+            "replayed": len(verdicts),
+            "changed": len(changed),
+            "out": out,
+            "page": page,
+            "cases": [_judged(one) for one in verdicts],
+        },
         *lines,
-        f"{len(rows)} drives judged again, {changed} changed",
+        f"{len(verdicts)} drives judged again: {same}",
+        *([f"{page or out}: a record of each is there"] if out else []),
     )
     if changed:
         raise typer.Exit(1)
+
+
+def _judged(one: Any) -> dict[str, Any]:
+    row = {"case": one.case, "stored": one.stored, "now": one.now, "equal": one.equal, "differs": one.differs}
+    return row | {"why": one.why, "record": one.record}
 
 
 def card(

@@ -17,6 +17,7 @@ TERRAIN, ROAD, SIDEWALK, BUILDING, ROOF_EDGE = (47, 56, 52), (82, 88, 96), (112,
 WALL = (150, 146, 136)
 PAINT, STOP, KERB, CROSSWALK, TREE = (226, 226, 220), (255, 255, 255), (140, 142, 142), (196, 198, 196), (62, 98, 70)
 EGO, ROUTE, PLAN, TRAIL = (72, 202, 255), (58, 112, 150), (120, 255, 170), (176, 182, 190)
+RING, RING_M = (255, 72, 66), 3.6
 AGENT_COLOUR: dict[AgentClass, Colour] = {
     AgentClass.CAR: (255, 166, 70),
     AgentClass.TRUCK: (224, 128, 66),
@@ -53,6 +54,7 @@ class Overlay:
     plan_xy_yaw_ego: Array | None = None  # [K, 3], made at ``plan_from_xy_yaw_world``
     plan_from_xy_yaw_world: Array | None = None  # [3]; None: the plan was made now
     trail: WorldState | None = None  # leading [T], oldest first
+    ringed_xy_world: Array | None = None  # [2], somebody to look at
     caption: str = ""
 
 
@@ -92,6 +94,11 @@ class _Canvas:
                 self.image, (int(x), int(y)), max(1, round(radius_m * self.px_per_m * 2**_SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT
             )
 
+    def ring(self, xy: ArrayLike, colour: Colour, radius_m: float) -> None:
+        x, y = self.px(xy)
+        radius, width = round(radius_m * self.px_per_m * 2**_SHIFT), max(1, round(0.25 * self.px_per_m))
+        cv2.circle(self.image, (int(x), int(y)), radius, colour, width, cv2.LINE_AA, _SHIFT)
+
     def finished(self) -> Array:
         half = self.size // SUPERSAMPLING
         picture: Array = cv2.resize(self.image, (half, half), interpolation=cv2.INTER_AREA)
@@ -112,6 +119,8 @@ def birdseye(
         _draw_trails(canvas, overlay.trail)
     _draw_agents(canvas, state.agents)
     _draw_ego(canvas, state)
+    if overlay.ringed_xy_world is not None:
+        canvas.ring(overlay.ringed_xy_world, RING, RING_M)
     if overlay.plan_xy_yaw_ego is not None:
         made_at = state.ego_xy_yaw_world if overlay.plan_from_xy_yaw_world is None else overlay.plan_from_xy_yaw_world
         plan = compose_xy_yaw(made_at, overlay.plan_xy_yaw_ego)

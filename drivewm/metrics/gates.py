@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import numpy as np
 import shapely
 
@@ -35,7 +37,7 @@ def no_at_fault_collision(series: Series) -> Judged:
         step = int(np.argmax(series.overlap[:, agent]))
         if step == 0:
             continue
-        if not _at_fault(series, step, int(agent)):
+        if not blame(series, step, int(agent)).at_fault:
             events.append(series.event("collision_not_at_fault", step, int(agent)))
             continue
         thing = int(series.states.agents.category[step, agent]) in STATIC_CLASSES
@@ -44,25 +46,46 @@ def no_at_fault_collision(series: Series) -> Judged:
     return Judged(value, tuple(sorted(events, key=lambda event: event.t_s)))
 
 
-def _at_fault(series: Series, step: int, agent: int) -> bool:
+class Blame(Enum):
+    """The rule of `no_at_fault_collision` that decided about a contact: whether the ego is at fault, and why in words."""
+
+    STOOD = (False, "the ego stood")
+    INTO_STANDING = (True, "the ego moved into somebody who stood")
+    FROM_BEHIND = (False, "it ran into the ego's rear")
+    FRONT = (True, "the ego met it with its front")
+    ACROSS = (True, "the ego was moving and touched the side of traffic that does not go its way")
+    OVER_THE_LINE = (True, "the ego was not wholly in one lane")
+    CAME_OVER = (False, "it came over while the ego was wholly in one lane")
+
+    @property
+    def at_fault(self) -> bool:
+        return self.value[0]
+
+    @property
+    def rule(self) -> str:
+        return self.value[1]
+
+
+def blame(series: Series, step: int, agent: int) -> Blame:
+    """The rule that applies when ego and agent touch for the first time at ``step`` (not the first state)."""
     states = series.states
     # The speed of the approach: a loop may already have stopped the ego at the instant of contact.
     if max(states.ego_speed_mps[step - 1], states.ego_speed_mps[step]) <= STANDING_MPS:
-        return False
+        return Blame.STOOD
     agents, rear = states.agents, states.ego_xy_yaw_world[step]
     pose, half = agents.xy_yaw_world[step, agent], 0.5 * agents.size_lwh_m[step, agent, :2]
     if agents.speed_mps[step, agent] <= STANDING_MPS:
-        return True
+        return Blame.INTO_STANDING
     if bool(behind(rear, pose[:2])):
-        return False
+        return Blame.FROM_BEHIND
     front = rear.copy()
     front[:2] += (EGO_SHAPE.rear_axle_to_centre_m + HALF_EGO_M[0]) * np.array([np.cos(rear[2]), np.sin(rear[2])])
     if bool(overlap(front, np.array([0.0, HALF_EGO_M[1]]), pose, half)):
-        return True
+        return Blame.FRONT
     if np.cos(pose[2] - rear[2]) < SAME_DIRECTION_COS:
-        return True
+        return Blame.ACROSS
     corners = box_corners_xy(series.centre[step], 2 * HALF_EGO_M)
-    return not LaneField.of(series.scene.road).within_one(corners, LANE_MARGIN_M)
+    return Blame.CAME_OVER if LaneField.of(series.scene.road).within_one(corners, LANE_MARGIN_M) else Blame.OVER_THE_LINE
 
 
 def on_drivable_area(series: Series) -> Judged:
