@@ -12,7 +12,7 @@ import warnings
 import typer
 
 from drivewm import __version__
-from drivewm.cli import bench, data, drive, house, onboard, scenario, starts, steer, train
+from drivewm.cli import bench, data, drive, house, leaderboard, onboard, scenario, starts, steer, train
 from drivewm.cli.console import complain, sentence
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ drive.add_to(app)
 starts.add_to(app)
 steer.add_to(app)
 onboard.add_to(app)
+leaderboard.add_to(app)
 
 
 def _version(asked: bool) -> None:
