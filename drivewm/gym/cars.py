@@ -73,6 +73,7 @@ class Cars:
         self._setup, self._count = setup, count
         self._cars: dict[int, _Car] = {}
         self._engine: Engine | None = None
+        self._state: EngineState
 
     def place(self, scenes: Mapping[int, tuple[Scene, int]]) -> None:
         """Cars begin other scenes (with a seed for the world); at first all must. The others go on as if nothing had been."""

@@ -82,7 +82,8 @@ class ScenarioVectorEnv(VectorEnv[Any, Array, Array]):
         reward = np.array([one.reward for one in outcomes])
         terminated = np.array([one.terminated for one in outcomes]) & ~begins
         truncated = np.array([one.truncated for one in outcomes]) & ~begins
-        reward[begins], infos = 0.0, {}
+        reward[begins] = 0.0
+        infos: dict[str, Any] = {}
         again = begins
         if self._mode is AutoresetMode.SAME_STEP:
             again = terminated | truncated
