@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from drivewm.datatypes import EGO_SHAPE, Action, Agents, Array, Observation, Records, Scene, WorldState
+from drivewm.errors import InputError
 from drivewm.evaluation.birdseye import Overlay, birdseye
 from drivewm.gym.reward import Referee, Trip
 from drivewm.gym.setup import Setup
@@ -94,8 +95,10 @@ class Cars:
         return {"scene": scene.id, "family": scene.family}
 
     def step(self, actions: Array) -> list[Outcome]:
-        """All cars one step on with ``actions`` [B, 1 or 2]."""
+        """All cars one step on with ``actions`` [B, 1 or 2]; what the car cannot do is cut to what it can."""
         assert self._engine is not None, "place the cars first"
+        if not np.isfinite(actions).all():
+            raise InputError("an action is not finite")
         accel = np.asarray(actions[:, 0], np.float64)
         states, touched = [self._state.world], [touching(self._state.world)]
         if self._setup.action == "accel":

@@ -132,3 +132,7 @@ def test_what_does_not_go_together_is_refused_in_a_sentence() -> None:
     for options, words in (({"observation": "images"}, "do not go together"), ({"scenario": "nowhere.at_all"}, "no scenario")):
         with pytest.raises(InputError, match=words):
             gymnasium.make(ENV_ID, **options)
+    env = gymnasium.make(ENV_ID, scenario=BRAKES, action="accel", disable_env_checker=True)
+    env.reset(seed=0)
+    with pytest.raises(InputError, match="not finite"):
+        env.step(accel(np.nan))
