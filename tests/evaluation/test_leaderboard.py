@@ -5,21 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from drivewm.datatypes import Score
+import numpy as np
+
+from drivewm.datatypes import Observation, Score
 from drivewm.evaluation.cases import drive
 from drivewm.evaluation.leaderboard import Contest, Entry, leaderboard, placings, run_contest
 from drivewm.evaluation.score import ScoreOptions, SuiteResult
 from drivewm.evaluation.suite import load_suite
 from drivewm.evaluation.summary import summarise
 from drivewm.policies.load import load_policy
+from drivewm.policies.observation import Observer
 from drivewm.scenarios.catalogue import scenario_files
 from drivewm.scenarios.opening import draw, open_scenario
+from drivewm.sim.engine import Engine
 from drivewm.sim.raster import RasterWorld
 from drivewm.sim.rigs import nuscenes_rig
 from drivewm.store import provenance
 from drivewm.testing import BlankWorld
 
-FAMILIES = ["lead_vehicle.brakes", "obstacle.lost_cargo", "cut_in.motorway", "junction.red_light", "calm.steady_following"]
+SCENARIOS = ["lead_vehicle.brakes", "vulnerable.adult_at_crosswalk", "calm.steady_following"]
 
 
 def entry(policy: str, scores: list[Score]) -> Entry:
@@ -28,30 +32,30 @@ def entry(policy: str, scores: list[Score]) -> Entry:
 
 
 def test_who_stands_is_last_outside_calm_traffic_and_who_sees_the_future_first() -> None:
-    scenes = [draw(open_scenario(file), index, 0) for file in scenario_files(FAMILIES) for index in range(2)]
+    scenes = [draw(open_scenario(file), 0, 0) for file in scenario_files(SCENARIOS)]
     entries = []
-    for name in ("constant_velocity", "still", "idm", "expert"):
+    for name in ("constant_velocity", "still", "expert"):
         driven = drive(scenes, load_policy(name), BlankWorld(nuscenes_rig(2, 2)), seed=0)
         entries.append(entry(name, [one.case.score for one in driven]))
-    totals = {one.policy: one.result.summary.all.score for one in entries}
-    assert all(score is not None for score in totals.values())
-    means = {name: score.value for name, score in totals.items() if score}
-    assert max(means, key=means.__getitem__) == "expert" and min(means, key=means.__getitem__) == "still"
+    means = {one.policy: score.value for one in entries if (score := one.result.summary.all.score)}
+    assert len(means) == 3 and means["expert"] == max(means.values()) > 0.9 and means["still"] == min(means.values()) < 0.1
     landed = {one.claim: one.holds for one in placings(entries)}
     assert landed["outside calm traffic expert above still"] is True
-    assert landed["expert above constant_velocity"] is True
     assert all(holds is not False for holds in landed.values())
 
 
-def test_who_is_shown_black_frames_drives_worse_than_who_sees() -> None:
-    """Four people who step onto a crosswalk, and four cars that stand ahead: what must be seen to be heeded."""
-    files = scenario_files(["vulnerable.adult_at_crosswalk", "lead_vehicle.stopped"])
-    scenes = [draw(open_scenario(file), index, 0) for file in files for index in range(4)]
-    means = {}
-    for name in ("onboard", "blind"):
-        driven = drive(scenes, load_policy(name), RasterWorld(nuscenes_rig()), seed=0)
-        means[name] = sum(one.case.score.total for one in driven) / len(driven)
-    assert means["blind"] < means["onboard"]
+def test_who_is_shown_black_frames_plans_as_its_twin_does_in_the_dark() -> None:
+    scene = draw(open_scenario(scenario_files(SCENARIOS)[0]), 0, 0)
+    world, state = RasterWorld(nuscenes_rig()), Engine([scene]).start().world
+    lit = Observer([scene], 1).observe(world.start([scene], state, 0)[0], state)
+    seeing, blind = load_policy("onboard"), load_policy("blind")
+    plans = [policy.act(seen, policy.start(1, 0))[0] for policy, seen in ((seeing, lit), (blind, lit), (seeing, darkened(lit)))]
+    assert np.array_equal(plans[1].xy_yaw_ego, plans[2].xy_yaw_ego) and np.array_equal(plans[1].speed_mps, plans[2].speed_mps)
+    assert lit.images.max() > 100 and blind.spec.id == f"blind.{seeing.spec.id}"
+
+
+def darkened(seen: Observation) -> Observation:
+    return replace(seen, images=np.zeros_like(seen.images))
 
 
 def test_a_claim_is_undecided_where_the_drives_cannot_tell_and_fails_where_they_contradict() -> None:
