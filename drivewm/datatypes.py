@@ -462,7 +462,7 @@ class Rollout:
     actions: Action  # leading [T]
     plans: Trajectory  # leading [F]
     plan_every: int  # engine steps between plans
-    ended: str  # "horizon" | "collision" | "policy_error"
+    ended: str  # "horizon" | "collision" | one of protocols.POLICY_FAILURES
     latency_ms: Array  # [F], wall time of the policy
     provenance: Provenance
     images_path: str | None = None  # video written beside the record

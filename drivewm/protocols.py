@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivewm.datatypes import Action, Agents, Array, CameraRig, Observation, Scene, Trajectory, WorldState
+from drivewm.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,18 @@ class GroundTruth:
     scenes: Sequence[Scene]
     state: WorldState  # leading [B]
     futures: Callable[[Array], Agents]  # agents [B, K, N] at t_s [K] s ahead if the egos keep their speed and curvature
+
+
+# How a drive ends in which the policy failed: a plan that cannot be followed, an exception, no plan in time.
+POLICY_FAILURES = frozenset({"policy_error", "policy_raised", "policy_timeout"})
+
+
+class PolicyFailed(InputError):
+    """A policy raised or took too long; ``ended`` is how a drive that ends with it is called."""
+
+    def __init__(self, ended: str, policy: str, what: str) -> None:
+        super().__init__(f"policy {policy} {what}")
+        self.ended, self.what = ended, what
 
 
 class Policy(Protocol):

@@ -27,6 +27,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "attentive": "drivewm.policies.reference.attentive:AttentivePolicy",
         "teacher": "drivewm.policies.load:embedded_teacher",
         "onboard": "drivewm.policies.load:embedded_onboard",
+        "still": "drivewm.policies.controls:Still",
+        "blind": "drivewm.policies.controls:blind",
     },
     "drivewm.worlds": {
         "raster": "drivewm.evaluation.worlds:raster",

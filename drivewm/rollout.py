@@ -12,11 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivewm.datatypes import EGO_SHAPE, Action, Agents, Array, Provenance, Rollout, Scene, Trajectory, WorldState, is_record
+from drivewm.datatypes import (
+    EGO_SHAPE,
+    Action,
+    Agents,
+    Array,
+    Observation,
+    Provenance,
+    Rollout,
+    Scene,
+    Trajectory,
+    WorldState,
+    is_record,
+)
 from drivewm.errors import InputError
 from drivewm.metrics.boxes import overlap
 from drivewm.policies.observation import Observer
-from drivewm.protocols import GroundTruth, Policy, World
+from drivewm.protocols import GroundTruth, Policy, PolicyFailed, World
 from drivewm.sim.engine import Engine
 from drivewm.sim.faults import CameraFaults
 from drivewm.sim.forecast import roll_forward
@@ -35,6 +47,8 @@ def rollout(
     batch runs until its last scene has ended; a record is cut where its own scene ended: at the horizon, at the first state
     that touches another body, or where the plan was not finite or had the wrong shape ("policy_error").
     ``latency_ms`` is the wall time of `Policy.act` divided by the number of cars it planned for.
+    A policy that raises ends the drive of a single scene ("policy_raised", or what its PolicyFailed says). With several scenes
+    nobody knows whose plan it was: then PolicyFailed is raised, and who wants to know drives each scene alone.
     Raises InputError when the scenes' time step does not divide the camera period.
     """
     drives = Underway(scenes, policy, world, seed=seed)
@@ -81,7 +95,12 @@ class Underway:
         futures = partial(roll_forward, self.engine, self.state)
         truth = GroundTruth(self.scenes, self.state.world, futures) if self.policy.spec.privileged else None
         began = time.perf_counter()
-        plan, self._policy_memory = self.policy.act(observation, self._policy_memory, truth)
+        try:
+            plan, self._policy_memory = self._planned(observation, truth)
+        except PolicyFailed as failed:
+            if len(self.scenes) > 1:
+                raise
+            plan = self._log.fail(self.frame * self.plan_every, failed)
         self._log.latency_ms.append(1e3 * (time.perf_counter() - began) / len(self.scenes))
         plan = self._log.add_plan(self.frame * self.plan_every, plan, self.policy.spec.plan_t_s)
         planned_at = self.state.world.ego_xy_yaw_world
@@ -91,6 +110,19 @@ class Underway:
             self._log.actions.append(action)
             self._log.add_state(self.frame * self.plan_every + step + 1, self.state.world)
         self.frame += 1
+
+    def _planned(self, observation: Observation, truth: GroundTruth | None) -> tuple[Trajectory, Any]:
+        """Plan and memory; PolicyFailed if the policy raises. What it refuses in a sentence stays that."""
+        try:
+            plan, memory = self.policy.act(observation, self._policy_memory, truth)
+            if not isinstance(plan, Trajectory):
+                raise TypeError(f"the plan is a {type(plan).__name__}, not a Trajectory")
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:  # whatever a stranger's policy raises
+            what = f"raised {type(error).__name__}: {error}"
+            raise PolicyFailed("policy_raised", self.policy.spec.id, what) from error
+        return plan, memory
 
     def _shown(self) -> NDArray[np.uint8]:
         if self.frame == 0:
@@ -126,6 +158,8 @@ class Underway:
     def records(self) -> list[Rollout]:
         """One record per scene, of what has happened so far."""
         origin = provenance(self.seed, policy=" then ".join(self.drivers), world=self.world.id)
+        if self._log.failure:
+            origin = replace(origin, settings={**origin.settings, "policy_failure": self._log.failure})
         return [self._log.record(b, scene, self.plan_every, origin) for b, scene in enumerate(self.scenes)]
 
 
@@ -148,11 +182,12 @@ class _Log:
         self.actions: list[Action] = []
         self.plans: list[Trajectory] = []
         self.latency_ms: list[float] = []
+        self.failure = ""  # what a policy that failed did, in words
 
     def fork(self) -> _Log:
         other = _Log(self.end.copy(), list(self.ended))
         other.states, other.actions = list(self.states), list(self.actions)
-        other.plans, other.latency_ms = list(self.plans), list(self.latency_ms)
+        other.plans, other.latency_ms, other.failure = list(self.plans), list(self.latency_ms), self.failure
         return other
 
     def widen(self, state: WorldState) -> None:
@@ -164,6 +199,12 @@ class _Log:
         self.states.append(state)
         for b in np.flatnonzero(touching(state)):
             self._stop(int(b), step, "collision")
+
+    def fail(self, step: int, failed: PolicyFailed) -> Trajectory:
+        """Ends the only scene, for there is no plan; an empty one stands in its place."""
+        self._stop(0, step, failed.ended)
+        self.failure = failed.what
+        return Trajectory(np.zeros((1, 0)), np.zeros((1, 0, 3)), np.zeros((1, 0)))
 
     def add_plan(self, step: int, plan: Trajectory, t_s: tuple[float, ...]) -> Trajectory:
         """The plan to follow: as given where it is sound, else a stop on the spot, which ends that scene's record."""

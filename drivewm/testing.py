@@ -32,6 +32,7 @@ from drivewm.datatypes import (
     Trajectory,
     WorldState,
 )
+from drivewm.metrics.published.formula import Reference
 from drivewm.policies.observation import Observer
 from drivewm.protocols import GroundTruth, Policy, World
 from drivewm.rollout import plan_soundness, rollout, without_padding
@@ -189,13 +190,19 @@ def check_world(world: World, scenes: Sequence[Scene] | None = None) -> None:
     assert apart < 1.0, f"a scene looks different alone and in a batch (mean difference {apart:.1f} of 255)"
 
 
-def check_metric(score: Callable[[Rollout], Score]) -> None:
-    """A metric gives a total in [0, 1], finite parts, the same for the same rollout, and leaves the rollout as it is."""
-    from drivewm.policies.baselines import ConstantVelocity
+def check_metric(score: Callable[[Rollout, Reference], Score]) -> None:
+    """A metric gives a total in [0, 1], finite parts, the same for the same rollout, and leaves the rollout as it is.
 
-    for result in rollout(_scenes(), ConstantVelocity(), BlankWorld(), seed=0):
+    It is tried without agents, behind a lead, into one that stands, off every road, and on a policy that failed at once.
+    """
+    for result in _drives_to_judge():
+        reference = Reference(progress_m=20.0, rollout=result)
         before = result.states.ego_xy_yaw_world.copy()
-        one, two = score(result), score(result)
+        try:
+            one, two = score(result, reference), score(result, reference)
+        except Exception as error:  # whatever a stranger's metric raises
+            raise AssertionError(f"the metric raised {type(error).__name__} on {result.scene.id}: {error}") from error
+        assert isinstance(one, Score), f"a metric gives a Score, not a {type(one).__name__}"
         assert np.array_equal(before, result.states.ego_xy_yaw_world), "scoring changed the rollout"
         assert 0.0 <= one.total <= 1.0, f"total is {one.total}, outside [0, 1]"
         for name, value in {**one.gates, **one.terms, **one.measures}.items():
@@ -203,6 +210,17 @@ def check_metric(score: Callable[[Rollout], Score]) -> None:
         assert one == two, "the same rollout was scored differently"
         assert one.passed == all(gate == 1 for gate in one.gates.values()), "passed must say whether all gates are 1"
         assert one.scene_id == result.scene.id, "the score names another scene"
+
+
+def _drives_to_judge() -> list[Rollout]:
+    from drivewm.policies.baselines import ConstantVelocity
+
+    off = straight_scene(8.0)
+    off = replace(off, id="off_road@00000000:0#0", start=replace(off.start, ego_xy_yaw_world=np.array([0.0, 60.0, 0.0])))
+    lead = straight_scene(12.0, lead=(15.0, 0.0))
+    drives = rollout([*_scenes(), lead, off], ConstantVelocity(), BlankWorld(), seed=0)
+    failed = replace(drives[0], ended="policy_raised", states=drives[0].states[:1], actions=drives[0].actions[:0])
+    return [*drives, failed]
 
 
 def check_scenario(draw: Callable[[int, int], Scene], draws: int = 4) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from drivewm.datatypes import Action, Observation, Rollout, Score, Trajectory, WorldState
 from drivewm.metrics.drive import score
+from drivewm.metrics.published.formula import Reference
 from drivewm.policies.baselines import ConstantVelocity
 from drivewm.protocols import GroundTruth, PolicySpec
 from drivewm.sim.raster.world import RasterWorld
@@ -83,16 +84,16 @@ def test_faulty_worlds_are_found(fault: str, words: str) -> None:
 
 
 def test_our_metric_passes_and_a_careless_one_does_not() -> None:
-    def drive(rollout: Rollout) -> Score:
-        return score(rollout, reference_progress_m=40.0)
+    def drive(rollout: Rollout, reference: Reference) -> Score:
+        return score(rollout, reference_progress_m=reference.progress_m)
 
     check_metric(drive)
     with pytest.raises(AssertionError, match="outside"):
-        check_metric(lambda rollout: replace(drive(rollout), total=1.7))
+        check_metric(lambda *given: replace(drive(*given), total=1.7))
     with pytest.raises(AssertionError, match="nan"):
-        check_metric(lambda rollout: replace(drive(rollout), terms={"smoothness": float("nan")}))
+        check_metric(lambda *given: replace(drive(*given), terms={"smoothness": float("nan")}))
     with pytest.raises(AssertionError, match="another scene"):
-        check_metric(lambda rollout: replace(drive(rollout), scene_id="x"))
+        check_metric(lambda *given: replace(drive(*given), scene_id="x"))
 
 
 def test_scenarios_must_be_repeatable_and_different() -> None:

@@ -117,6 +117,7 @@ def score(
     metric: Metrics = None,
     films: Annotated[bool, typer.Option(help="Keep a film of each drive.")] = False,
     batch: Annotated[int, typer.Option(help="Scenes driven at once.", min=1)] = 8,
+    plan_limit: Annotated[float | None, typer.Option(help="Seconds for a plan; longer is a failure.", min=0.001)] = None,
     seed: Seed = 0,
     workers: Workers = 1,
     out: Out = None,
@@ -138,7 +139,7 @@ def score(
         judge(name)
     chosen = suite_of(scenario_files(scenarios), draws) if scenarios else load_suite(suite or "smoke")
     folder = out or score_folder(chosen.name, policy, world)
-    options = ScoreOptions(seed, workers, batch, films)
+    options = ScoreOptions(seed, workers, batch, films, plan_limit)
     with progress("driving", as_json) as report:
         result = score_suite(policy, chosen, world, folder, options, report)
     tracked.scores(result, folder)

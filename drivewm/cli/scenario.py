@@ -22,29 +22,10 @@ Scenarios = Annotated[list[str], ScenariosArgument]
 
 
 def scenario_files(arguments: list[str]) -> list[Path]:
-    """Files behind names ("cut_in.motorway"), files and folders, in the order given; raises InputError for anything else."""
-    from drivewm.config import content_folder
-    from drivewm.errors import InputError, did_you_mean
-    from drivewm.scenarios.catalogue import find
-    from drivewm.scenarios.openscenario.table import is_catalog
-    from drivewm.scenarios.openscenario.table import scenario_files as openscenario_files
+    """Files behind names, files and folders; what knows them is loaded only when a command runs."""
+    from drivewm.scenarios.catalogue import scenario_files as found
 
-    out: list[Path] = []
-    for argument in arguments:
-        path = Path(argument)
-        if path.is_dir():
-            out += find(path) or [file for file in openscenario_files([path]) if not is_catalog(file)]
-        elif path.suffix in (".yaml", ".yml", ".xosc"):
-            if not path.is_file():
-                raise InputError("does not exist", file=path)
-            out.append(path)
-        else:
-            known = {f"{file.parent.name}.{file.stem}": file for file in find(content_folder("scenarios"))}
-            if argument not in known:
-                hint = did_you_mean(argument, list(known)) or "`drivewm scenario list` shows all"
-                raise InputError(f"there is no scenario {argument!r}", hint=hint)
-            out.append(known[argument])
-    return out
+    return found(arguments)
 
 
 @app.command("list")

@@ -14,7 +14,7 @@ from drivewm.policies.contract import onboard_contract
 from drivewm.policies.onboard import OnboardNetwork
 from drivewm.policies.weights import PolicyCard, policy_id, save_network
 from drivewm.records import encode_record
-from drivewm.store import atomic_folder, device_name, file_hash, provenance, save_record, write_json, write_text
+from drivewm.store import atomic_folder, atomic_write, device_name, file_hash, provenance, save_record, write_json, write_text
 
 ONNX, INT8, GOLDEN, WEIGHTS = "policy.onnx", "policy.int8.onnx", "golden.safetensors", "policy.safetensors"
 LATENCY, CARD, MANIFEST = "latency.json", "README.md", "manifest.json"
@@ -78,3 +78,12 @@ def export(
         files = {file.name: file_hash(file) for file in sorted(folder.iterdir())}
         write_json(folder / MANIFEST, {"format": FORMAT, "policy_id": name, "sha256": files})
     return Bundle(out, name, agreement, latency)
+
+
+def write_onnx_alone(network: OnboardNetwork, path: Path) -> None:
+    """The ONNX file of a bundle without the rest: enough to be scored, not enough to be trusted on a vehicle."""
+    name, config = policy_id("onboard", network), network.config
+    contract = onboard_contract(name, config.rig, config.plan_t_s, config.memory_width, provenance(0, policy=name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary:
+        write_onnx(temporary, network, contract)

@@ -13,7 +13,8 @@ from drivewm.datatypes import Array, Rollout, Scene, Score, WorldState
 from drivewm.evaluation.gate import Gate
 from drivewm.evaluation.reference import reference_drives
 from drivewm.metrics import score
-from drivewm.protocols import Policy, World
+from drivewm.metrics.crash import naming
+from drivewm.protocols import Policy, PolicyFailed, World
 from drivewm.rollout import rollout
 
 
@@ -62,9 +63,13 @@ def drive(
 ) -> list[Driven]:
     """Drive all scenes at once and judge each; without a ``gate`` (in the reference world) no drive is void.
 
-    ``on_frame`` hears the number of each camera frame, from 0, as it is shown.
+    ``on_frame`` hears the number of each camera frame, from 0, as it is shown. If the policy raises or takes too long, each
+    scene is driven alone, so that one failure ends one drive.
     """
-    drives = driven_frames(scenes, policy, world, seed=seed, on_frame=on_frame)
+    try:
+        drives = driven_frames(scenes, policy, world, seed=seed, on_frame=on_frame)
+    except PolicyFailed:
+        drives = [driven_frames([scene], policy, world, seed=seed)[0] for scene in scenes]
     references = reference_progress_m(scenes, world.rig.rate_hz)
     return [
         Driven(judged(driven, reference, images, gate), images)
@@ -91,11 +96,13 @@ def judged(driven: Rollout, reference_m: float, images: Array | None = None, gat
     """The case of a finished drive."""
     evidence = gate.measure(driven, images) if gate and images is not None else None
     void = gate.reasons(evidence) if gate and evidence else ()
-    verdict = score(driven, reference_progress_m=reference_m, void_reasons=void)
+    with naming("drive", driven.scene.id):
+        verdict = score(driven, reference_progress_m=reference_m, void_reasons=void)
     return Case(driven, reference_m, verdict, void, evidence.known() if evidence else {})
 
 
 def rescored(case: Case) -> Case:
     """The same drive judged anew by the scorer of today."""
-    verdict = score(case.rollout, reference_progress_m=case.reference_progress_m, void_reasons=case.void_reasons)
+    with naming("drive", case.rollout.scene.id):
+        verdict = score(case.rollout, reference_progress_m=case.reference_progress_m, void_reasons=case.void_reasons)
     return replace(case, score=verdict)

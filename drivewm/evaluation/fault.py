@@ -18,7 +18,7 @@ from drivewm.policies.load import load_policy
 from drivewm.policies.reference.attentive import AttentiveMemory
 from drivewm.policies.reference.driving import Pedals
 from drivewm.policies.reference.r157 import R157Memory
-from drivewm.protocols import GroundTruth, Policy, PolicySpec
+from drivewm.protocols import POLICY_FAILURES, GroundTruth, Policy, PolicySpec
 from drivewm.rollout import Underway
 from drivewm.sim.rigs import nuscenes_rig
 from drivewm.testing import BlankWorld
@@ -36,7 +36,7 @@ GATE_OF = {
     "wrong_way": "driving_direction",
     "red_light": "red_light",
     "no_progress": "making_progress",
-    "policy_error": "policy_ran",
+    **dict.fromkeys(POLICY_FAILURES, "policy_ran"),
 }
 RULES = {
     "off_road": f"a corner of the ego stood over {100 * EDGE_M:g} cm outside the drivable area",
@@ -44,6 +44,8 @@ RULES = {
     "red_light": "the ego's front crossed a stop line while the light was red",
     "no_progress": f"the ego got less than {LEAST_PROGRESS:.0%} as far as the privileged expert",
     "policy_error": "the policy gave no plan that can be driven",
+    "policy_raised": "the policy raised an error instead of planning",
+    "policy_timeout": "the policy took longer for a plan than it was allowed",
 }
 
 

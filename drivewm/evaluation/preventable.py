@@ -5,6 +5,7 @@ from __future__ import annotations
 from drivewm.datatypes import Scene
 from drivewm.errors import InputError
 from drivewm.policies.load import load_policy
+from drivewm.protocols import POLICY_FAILURES
 from drivewm.rollout import rollout
 from drivewm.sim.rigs import nuscenes_rig
 from drivewm.store import content_hash
@@ -25,7 +26,7 @@ def preventable(scene: Scene, driver: str) -> bool:
     key = (content_hash(scene), driver)
     if key not in _ANSWERS:
         drive = rollout([scene], policy, BlankWorld(nuscenes_rig(2, 2)), seed=0)[0]
-        if drive.ended == "policy_error":
+        if drive.ended in POLICY_FAILURES:
             raise InputError(f"{driver} gave no sound plan in {scene.id}")
         _ANSWERS[key] = drive.ended == "horizon"
     return _ANSWERS[key]

@@ -14,6 +14,7 @@ from drivewm.evaluation.cases import Case
 from drivewm.evaluation.reference import reference_drives
 from drivewm.evaluation.summary import Summary, summarise
 from drivewm.execution import Progress
+from drivewm.metrics.crash import naming
 from drivewm.metrics.drive import score as drive_score
 from drivewm.metrics.published.formula import Formula, Reference
 from drivewm.registry import BUILT_IN, names, resolve
@@ -43,16 +44,18 @@ def formulas() -> dict[str, Formula]:
 def judge(name: str) -> Judge:
     """How the score behind a name judges a case; raises InputError for an unknown name.
 
-    `drive` needs how far the reference came, a published score may look at its drive, a plug-in sees the rollout alone.
+    `drive` needs how far the reference came; a published score and a plug-in may look at the reference's drive. A crash of a
+    metric is an InputError that names it and the scene.
     """
     function = resolve(GROUP, name)
-    if function is drive_score:
-        return lambda case, reference: drive_score(
-            case.rollout, reference_progress_m=case.reference_progress_m, void_reasons=case.void_reasons
-        )
-    if name in BUILT_IN[GROUP]:
-        return lambda case, reference: _voided(function(case.rollout, reference), case)
-    return lambda case, reference: _voided(function(case.rollout), case)
+
+    def judged(case: Case, reference: Reference) -> Score:
+        with naming(name, case.rollout.scene.id):
+            if function is drive_score:
+                return drive_score(case.rollout, reference_progress_m=reference.progress_m, void_reasons=case.void_reasons)
+            return _voided(function(case.rollout, reference), case)
+
+    return judged
 
 
 def _voided(score: Score, case: Case) -> Score:
@@ -63,7 +66,7 @@ def _voided(score: Score, case: Case) -> Score:
 def judged_cases(cases: Sequence[Case], metrics: Sequence[str]) -> list[dict[str, Score]]:
     """Each case judged by each of ``metrics``. The reference driver drives every scene once, where a score looks at it."""
     judges = {name: judge(name) for name in metrics}
-    looked_at = any(".published." in BUILT_IN[GROUP].get(name, "") for name in metrics)
+    looked_at = any(name != "drive" for name in metrics)
     drives: list[Rollout | None] = [None] * len(cases)
     if looked_at:
         rates = [1.0 / (case.rollout.plan_every * case.rollout.scene.dt_s) for case in cases]

@@ -14,7 +14,9 @@ from drivewm.evaluation.suite import Suite
 from drivewm.evaluation.summary import Summary, summarise
 from drivewm.evaluation.worlds import load_world
 from drivewm.execution import Progress, Unit, run_units
+from drivewm.policies.controls import TimeLimited
 from drivewm.policies.load import load_policy
+from drivewm.protocols import Policy
 from drivewm.store import content_hash, load_record, provenance, save_record
 
 
@@ -24,6 +26,7 @@ class ScoreOptions:
     workers: int = 1
     batch: int = 8  # scenes driven at once
     films: bool = False
+    plan_limit_s: float | None = None  # a plan that takes longer ends its drive as "policy_timeout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,11 @@ class Job:
     world: str
     out: Path
     films: bool = False
+    plan_limit_s: float | None = None
+
+    def driver(self) -> Policy:
+        policy = load_policy(self.policy)
+        return policy if self.plan_limit_s is None else TimeLimited(policy, self.plan_limit_s)
 
     def file(self, key: str) -> Path:
         return self.out / "cases" / f"{key}.safetensors"
@@ -72,9 +80,11 @@ def score_suite(
     A killed run resumes: a case that is stored is not driven again. ``progress`` hears camera frames driven and in all.
     """
     options, out = options or ScoreOptions(), Path(out)
-    job = Job(policy, world, out, options.films)
+    job = Job(policy, world, out, options.films, options.plan_limit_s)
     opened = load_world(world)
     ids = {"policy": load_policy(policy).spec.id, "world": opened.id, "gate": gate.id if (gate := gate_for(opened)) else "none"}
+    if options.plan_limit_s is not None:
+        ids["plan_limit"] = f"{options.plan_limit_s:g} s"
     drives = [(options.seed + s, scene) for s in suite.seeds for scene in suite.scenes(options.seed)]
     keys = [content_hash([content_hash(scene), *ids.values(), seed])[:32] for seed, scene in drives]
     todo = [(seed, scene, key) for (seed, scene), key in zip(drives, keys, strict=True) if not job.file(key).exists()]
@@ -149,7 +159,7 @@ def batched(job: Job, todo: Sequence[tuple[int, Scene, str]], size: int) -> list
 def drive_batch(batch: Batch, on_frame: Callable[[int], None] | None = None) -> list[str]:
     """Drive, judge and store; returns the keys."""
     job, world = batch.job, load_world(batch.job.world)
-    driven = drive(batch.scenes, load_policy(job.policy), world, seed=batch.seed, gate=gate_for(world), on_frame=on_frame)
+    driven = drive(batch.scenes, job.driver(), world, seed=batch.seed, gate=gate_for(world), on_frame=on_frame)
     for key, one in zip(batch.keys, driven, strict=True):
         if job.films:
             write_film(job.out / "films" / f"{key}.mp4", one.case.rollout, [Take(world.id, one.images)], world.rig)

@@ -13,6 +13,7 @@ from drivewm.metrics.boxes import behind, overlap
 from drivewm.metrics.grounds import ran_red
 from drivewm.metrics.lanes import LaneField
 from drivewm.metrics.series import HALF_EGO_M, STANDING_MPS, Judged, Series
+from drivewm.protocols import POLICY_FAILURES
 
 EDGE_M = 0.05  # how far a corner may stand beyond the drivable area
 LANE_MARGIN_M = 0.1  # a body this little beyond its lane still counts as inside
@@ -142,10 +143,10 @@ def making_progress(series: Series) -> Judged:
 
 
 def policy_ran(series: Series) -> Judged:
-    """0 when the policy failed to give a usable plan."""
-    if series.ended != "policy_error":
+    """0 when the policy failed to give a usable plan: none that could be followed, an exception, or none in time."""
+    if series.ended not in POLICY_FAILURES:
         return Judged(1.0)
-    return Judged(0.0, (series.event("policy_error", len(series.t_s) - 1),))
+    return Judged(0.0, (series.event(series.ended, len(series.t_s) - 1),))
 
 
 def _fallen(series: Series, offence: Array, kind: str) -> Judged:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from drivewm.config import content_folder
 from drivewm.errors import InputError, did_you_mean
 from drivewm.scenarios.language import Scenario, load_scenario
 from drivewm.scenarios.openscenario.imported import draw_imported, load_openscenario
+from drivewm.scenarios.openscenario.table import is_catalog
+from drivewm.scenarios.openscenario.table import scenario_files as openscenario_files
 from drivewm.scenarios.quantities import Quantity
 from drivewm.scenarios.sampling import Rejections, draw_scene, rejections
 from drivewm.scenarios.schema import Document, Measure, Part, RecordedDocument
@@ -43,6 +45,26 @@ def find(root: str | Path | None = None) -> list[Path]:
     if not folder.is_dir():
         raise InputError("is not a folder of scenarios", file=folder)
     return sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".yml") and path.is_file())
+
+
+def scenario_files(arguments: Sequence[str]) -> list[Path]:
+    """Files behind names ("cut_in.motorway"), files and folders, in the order given; raises InputError for anything else."""
+    out: list[Path] = []
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            out += find(path) or [file for file in openscenario_files([path]) if not is_catalog(file)]
+        elif path.suffix in (".yaml", ".yml", ".xosc"):
+            if not path.is_file():
+                raise InputError("does not exist", file=path)
+            out.append(path)
+        else:
+            known = {f"{file.parent.name}.{file.stem}": file for file in find(content_folder("scenarios"))}
+            if argument not in known:
+                hint = did_you_mean(argument, list(known)) or "`drivewm scenario list` shows all"
+                raise InputError(f"there is no scenario {argument!r}", hint=hint)
+            out.append(known[argument])
+    return out
 
 
 def check(path: str | Path, draws: int = 20, seed: int = 0) -> Iterator[Checked]:

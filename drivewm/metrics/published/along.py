@@ -9,6 +9,7 @@ import numpy as np
 from drivewm.datatypes import Array, Event, Rollout, Score
 from drivewm.metrics.published.drives import told
 from drivewm.metrics.published.planned import Planned
+from drivewm.protocols import POLICY_FAILURES
 
 LEAST_WAY_M = 5.0  # a shorter way says nothing about completion
 GATES = ("no_collision", "drivable_area")
@@ -33,7 +34,7 @@ def judged(planned: Planned, parts: dict[str, Array | None], weights: dict[str, 
     known = {name: value for name, value in parts.items() if value is not None}
     if not len(planned.t_s):
         void = told(rollout, 0.0, ({}, {}), [], tuple(parts), {})
-        return replace(void, valid=rollout.ended == "policy_error", void_reasons=_why(rollout))
+        return replace(void, valid=rollout.ended in POLICY_FAILURES, void_reasons=_why(rollout))
     terms = [name for name in known if name in weights]
     mean = np.asarray(sum(weights[name] * known[name] for name in terms) / sum(weights[name] for name in terms))
     pdms = float((mean * np.prod([known[name] for name in GATES if name in known], axis=0)).mean())
@@ -47,7 +48,7 @@ def judged(planned: Planned, parts: dict[str, Array | None], weights: dict[str, 
 
 
 def _why(rollout: Rollout) -> tuple[str, ...]:
-    return () if rollout.ended == "policy_error" else ("the score does not apply: the drive has no plans",)
+    return () if rollout.ended in POLICY_FAILURES else ("the score does not apply: the drive has no plans",)
 
 
 def _events(rollout: Rollout, known: dict[str, Array]) -> list[Event]:

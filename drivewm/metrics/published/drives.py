@@ -11,6 +11,7 @@ from drivewm.metrics.published.pdm import Found, Setting
 from drivewm.metrics.published.places import Places
 from drivewm.metrics.published.ways import Ways
 from drivewm.metrics.routes import Routes
+from drivewm.protocols import POLICY_FAILURES
 
 
 def ways_of(rollout: Rollout) -> Ways:
@@ -62,9 +63,9 @@ def told(
 ) -> Score:
     """The score of a drive with its gates and terms. Who gave no usable plan has 0, as a driver that fails there."""
     gates, terms = parts
-    if rollout.ended == "policy_error":
+    if rollout.ended in POLICY_FAILURES:
         gates = gates | {"policy_ran": 0.0}
-        events = [*events, Event("policy_error", float(rollout.states.t_s[-1]))]
+        events = [*events, Event(rollout.ended, float(rollout.states.t_s[-1]))]
         total = 0.0
     return Score(
         scene_id=rollout.scene.id,
