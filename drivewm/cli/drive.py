@@ -126,7 +126,7 @@ def score(
     """Drive a suite or scenarios: score and pass rate with intervals, void drives beside them. Resumes; repeats nothing."""
     from drivewm.config import score_folder
     from drivewm.errors import InputError
-    from drivewm.evaluation.published import judge, judged_suite
+    from drivewm.evaluation.published import judged_suite
     from drivewm.evaluation.published import table as beside
     from drivewm.evaluation.score import ScoreOptions, score_suite
     from drivewm.evaluation.suite import load_suite, suite_of
@@ -134,9 +134,7 @@ def score(
 
     if scenarios and suite:
         raise InputError("scenarios and --suite are given", hint="leave one of them out")
-    others = [name for name in metric or () if name != "drive"]
-    for name in others:  # a wrong name is told before anything is driven
-        judge(name)
+    others = _besides(metric)
     chosen = suite_of(scenario_files(scenarios), draws) if scenarios else load_suite(suite or "smoke")
     folder = out or score_folder(chosen.name, policy, world)
     options = ScoreOptions(seed, workers, batch, films, plan_limit)
@@ -145,7 +143,7 @@ def score(
     tracked.scores(result, folder)
     everything, title = result.summary.all, f"{result.policy} on {result.suite} in {result.world}"
     with progress("judging", as_json or not others) as report:
-        judged = judged_suite(folder, result.cases, others, report)
+        judged = judged_suite(folder, result, others, report)
     summaries = {"drive": result.summary} | {name: one.summary for name, one in judged.items()}
     values = {"policy": result.policy, "suite": result.suite, "world": result.world, "summary": result.summary, "folder": folder}
     short = {
@@ -163,8 +161,19 @@ def score(
     )
 
 
+def _besides(metric: list[str] | None) -> tuple[str, ...]:
+    """What judges beside `drive`, each once; a wrong name is told before anything is driven."""
+    from drivewm.evaluation.published import judge
+
+    others = tuple(name for name in dict.fromkeys(metric or ()) if name != "drive")
+    for name in others:
+        judge(name)
+    return others
+
+
 def replay(
     cases: Annotated[list[Path], typer.Argument(help="Stored drives (.safetensors), or folders of them.")],
+    metric: Metrics = None,
     why: Annotated[
         bool, typer.Option(help="Say of each failed drive who was at fault, and until when it was avoidable.")
     ] = False,
@@ -180,15 +189,20 @@ def replay(
     """Judge stored drives again, without a policy, a world or a camera frame. Exit code 1 when a score is no longer the same."""
     from drivewm.errors import InputError
     from drivewm.evaluation.failures_page import write_failures_page
+    from drivewm.evaluation.published import table as beside
     from drivewm.evaluation.replay import ReplayOptions, replay_all
+    from drivewm.evaluation.summary import summarise
 
     files = [file for path in cases for file in (sorted(path.rglob("*.safetensors")) if path.is_dir() else [path])]
     if not files:
         raise InputError("holds no stored drive", file=cases[0])
     if films and out is None:
         raise InputError("--films needs a place for them", hint="say where with --out")
+    others = _besides(metric)
     with progress("judging", as_json) as report:
-        verdicts = replay_all(files, ReplayOptions(driver if why else None, out, films, workers), report)
+        verdicts = replay_all(files, ReplayOptions(driver if why else None, out, films, workers, others), report)
+    summaries = {"drive": summarise([one.now for one in verdicts])}
+    summaries |= {name: summarise([one.others[name] for one in verdicts]) for name in others}
     page = write_failures_page(out, [Path(one.record) for one in verdicts]) if out and why else None
     changed = [verdict for verdict in verdicts if not verdict.equal]
     lines = [f"{one.case}  {'; '.join(one.differs[:3])}" + " ..." * (len(one.differs) > 3) for one in changed]
@@ -202,9 +216,11 @@ def replay(
             "out": out,
             "page": page,
             "cases": [_judged(one) for one in verdicts],
-        },
+        }
+        | ({"metrics": summaries} if others else {}),
         *lines,
         f"{len(verdicts)} drives judged again: {same}",
+        *([beside(summaries, "stored drives")] if others else []),
         *([f"{page or out}: a record of each is there"] if out else []),
     )
     if changed:
@@ -213,7 +229,7 @@ def replay(
 
 def _judged(one: Any) -> dict[str, Any]:
     row = {"case": one.case, "stored": one.stored, "now": one.now, "equal": one.equal, "differs": one.differs}
-    return row | {"why": one.why, "record": one.record}
+    return row | {"why": one.why, "record": one.record} | ({"metrics": one.others} if one.others else {})
 
 
 def card(

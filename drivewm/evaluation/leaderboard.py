@@ -133,7 +133,11 @@ def leaderboard(entries: Sequence[Entry], command: str) -> str:
         mine = sorted((entry for entry in entries if entry.world == world), key=_rank)
         lines += ["", f"## {world}: `{mine[0].result.world}`", "", _row(COLUMNS), _row(["---"] * len(COLUMNS))]
         lines += [_row(_cells(entry)) for entry in mine]
-    lines += ["", "## Controls", "", "Paired over the scenes that count for both; *undecided* where the interval holds 0.", ""]
+    lines += ["", "## Controls", ""]
+    lines += [
+        f"Who stands still is `{STILL}`, who ignores the cameras `{BLIND}`, who sees the future `{SEER}`. Paired over the scenes"
+    ]
+    lines += ["that count for both; *undecided* where the interval holds 0.", ""]
     lines += [_row(("world", "must be", "is it so", "difference [95 %]", "scenes")), _row(["---"] * 5)]
     words = {True: "yes", False: "**no**", None: "undecided"}
     for one in placings(entries):

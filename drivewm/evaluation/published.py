@@ -12,6 +12,7 @@ from rich.table import Table
 from drivewm.datatypes import Rollout, Score
 from drivewm.evaluation.cases import Case
 from drivewm.evaluation.reference import reference_drives
+from drivewm.evaluation.score import SuiteResult
 from drivewm.evaluation.summary import Summary, summarise
 from drivewm.execution import Progress
 from drivewm.metrics.crash import naming
@@ -79,18 +80,21 @@ def judged_cases(cases: Sequence[Case], metrics: Sequence[str]) -> list[dict[str
 
 
 def judged_suite(
-    folder: str | Path, cases: Sequence[str], metrics: Sequence[str], progress: Progress | None = None
+    folder: str | Path, result: SuiteResult, metrics: Sequence[str], progress: Progress | None = None
 ) -> dict[str, Judged]:
-    """The stored cases of a scored suite under each of ``metrics``; also written to ``folder``/metrics/NAME.json."""
+    """The cases of the ``result`` stored in ``folder`` under each of ``metrics``; also written to ``folder``/metrics/NAME.json.
+
+    Seeds and weights of scenes count as in the result's own summary.
+    """
     folder, metrics = Path(folder), list(dict.fromkeys(metrics))
     scores: dict[str, list[Score]] = {name: [] for name in metrics}
-    for done, some in _loaded(folder, cases):
+    for done, some in _loaded(folder, result.cases):
         for row in judged_cases(some, metrics):
             for name, score in row.items():
                 scores[name].append(score)
         if progress:
-            progress(done, len(cases))
-    out = {name: Judged(name, summarise(each), tuple(each)) for name, each in scores.items()}
+            progress(done, len(result.cases))
+    out = {name: Judged(name, summarise(each, result.seeds, result.weights), tuple(each)) for name, each in scores.items()}
     for name, one in out.items():
         save_record(folder / "metrics" / f"{name}.json", one)
     return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from drivewm.errors import InputError
 from drivewm.evaluation.cases import Case, rescored
 from drivewm.evaluation.drive_record import write_drive_record
 from drivewm.evaluation.fault import failure
+from drivewm.evaluation.published import judged_cases
 from drivewm.execution import Progress, Unit, run_units
 from drivewm.records import Json, decode_record, encode_record
 from drivewm.store import content_hash, file_hash, load_record, provenance
@@ -28,6 +29,7 @@ class ReplayOptions:
     out: Path | None = None  # where a record of each drive goes; None: nothing is written
     films: bool = False  # with ``out``: a film in each record
     workers: int = 1
+    metrics: tuple[str, ...] = ()  # scores by name that judge each drive besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Verdict:
     differs: tuple[str, ...]
     why: str = ""  # the failure in a sentence, if asked for
     record: str = ""  # the JSON written for it
+    others: dict[str, Score] = field(default_factory=dict)  # under each of the metrics that were asked for
 
     @property
     def equal(self) -> bool:
@@ -115,14 +118,15 @@ def _key(files: Sequence[Path], rest: Sequence[Any]) -> str:
 
 def replay_unit(options: ReplayOptions, files: Sequence[Path]) -> list[Any]:
     """The verdicts of some cases as plain JSON values, with their records written."""
-    return [encode_record(_verdict(file, options)) for file in files]
+    seen = [replay(file) for file in files]
+    others = judged_cases([again.now for again in seen], options.metrics)
+    return [encode_record(_verdict(*one, options)) for one in zip(files, seen, others, strict=True)]
 
 
-def _verdict(file: Path, options: ReplayOptions) -> Verdict:
-    again = replay(file)
+def _verdict(file: Path, again: Replay, others: dict[str, Score], options: ReplayOptions) -> Verdict:
     why = failure(again.now, options.driver) if options.driver else None
     written = ""
     if options.out is not None:
         write_drive_record(file, again.now, options.out, why, options.films)
         written = str(options.out / f"{file.stem}.json")
-    return Verdict(str(file), again.stored.score, again.now.score, again.differs, why.sentence if why else "", written)
+    return Verdict(str(file), again.stored.score, again.now.score, again.differs, why.sentence if why else "", written, others)

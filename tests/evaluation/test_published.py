@@ -1,12 +1,16 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from drivewm.errors import InputError
 from drivewm.evaluation.cases import Case, judged
 from drivewm.evaluation.formula_table import readme, readme_text
-from drivewm.evaluation.published import formulas, judge, judged_cases
+from drivewm.evaluation.published import formulas, judge, judged_cases, judged_suite
+from drivewm.evaluation.score import SuiteResult
+from drivewm.evaluation.summary import summarise
 from drivewm.metrics.published.formula import Part
+from drivewm.store import save_record
 from tests.metrics.published.judging import at_10_mps, standing_car, with_plans
 
 
@@ -41,6 +45,22 @@ def test_a_stored_drive_is_judged_by_several_scores_at_once() -> None:
     assert list(crash) == names and all(score.total == 0.0 and not score.passed for score in crash.values())
     assert all(score.passed and score.total > 1 - 5 / 12 for score in clear.values())
     assert crash["drive"] == _case(60.0).score
+
+
+def test_scenes_weigh_under_every_formula_as_they_do_under_drive(tmp_path: Path) -> None:
+    """The crash, which has 0, weighs three times as much as the clear drive: a quarter of what that has is left."""
+    crash, clear = _case(60.0), _case(300.0)
+    clear = replace(clear, rollout=replace(clear.rollout, scene=replace(clear.rollout.scene, id="clear")))
+    cases = [crash, replace(clear, score=replace(clear.score, scene_id="clear"))]
+    names, weights = ("crash.safetensors", "clear.safetensors"), (3.0, 1.0)
+    for name, case in zip(names, cases, strict=True):
+        save_record(tmp_path / name, case)
+    scores, origin = tuple(case.score for case in cases), crash.rollout.provenance
+    result = SuiteResult("two", "p", "w", summarise(scores, (0, 0), weights), scores, names, origin, (0, 0), weights)
+    judged = judged_suite(tmp_path, result, ["nuplan_cls"])["nuplan_cls"]
+    assert [score.scene_id for score in judged.scores] == [crash.score.scene_id, "clear"] and judged.scores[0].total == 0.0
+    assert judged.summary.all.score is not None
+    assert judged.summary.all.score.value == pytest.approx(judged.scores[1].total / 4)
 
 
 def test_a_void_drive_is_void_under_every_formula() -> None:

@@ -67,6 +67,17 @@ def test_verdicts_and_reasons_do_not_depend_on_workers_or_order(cases: list[Path
     assert [bool(one["why"]) for one in alone] == [True, True, True, False, False]
 
 
+def test_published_scores_of_stored_drives_do_not_depend_on_workers_or_order(cases: list[Path]) -> None:
+    options = ReplayOptions(metrics=("pdms_v1", "carla_ds_2_1"))
+    alone = plain(replay_all(cases, options))
+    assert plain(replay_all(cases, replace(options, workers=2))) == alone
+    assert plain(replay_all(cases[::-1], options))[::-1] == alone
+    pdms = [one["others"]["pdms_v1"]["total"] for one in alone]
+    carla = [one["others"]["carla_ds_2_1"]["total"] for one in alone]
+    assert pdms[:3] == [0.0, 0.0, 0.0] and min(pdms[3:]) > 0.0  # the first three hit the car ahead
+    assert max(carla[:3]) < min(carla[3:])
+
+
 def test_a_killed_replay_goes_on_where_it_stopped(cases: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drivewm.store.source_commit", lambda: "0123456789ab")  # a commit without changes on top of it
 
