@@ -107,8 +107,9 @@ def _loaded(folder: Path, cases: Sequence[str]) -> Iterator[tuple[int, list[Case
 
 
 def table(judged: Mapping[str, Summary], title: str) -> Table:
-    """Mean and interval of each score, family by family, for a terminal."""
-    out = Table(title=title, title_justify="left")
+    """Mean and interval of each score, family by family, for a terminal; below it why drives are void under a score."""
+    reasons = [f"{name}: {kind} ×{count}" for name, one in judged.items() for kind, count in one.void_reasons.items()]
+    out = Table(title=title, title_justify="left", caption="\n".join(reasons) or None, caption_justify="left")
     out.add_column("family")
     for name in judged:
         out.add_column(name, justify="right")
