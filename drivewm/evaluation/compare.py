@@ -34,6 +34,10 @@ class Entry:
         keys = zip((score.scene_id for score in self.result.scores), self.result.seeds, strict=True)
         return {key: index for index, key in enumerate(keys)}
 
+    def weights(self) -> dict[str, float]:
+        """By scene; empty when all weigh the same."""
+        return dict(zip((score.scene_id for score in self.result.scores), self.result.weights, strict=False))
+
 
 @dataclass(frozen=True, slots=True)
 class Against:
@@ -150,7 +154,7 @@ def _rows(first: Entry, second: Entry) -> list[Paired]:
     if not scenes:
         names = f"{first.result.policy} and {second.result.policy}"
         raise InputError(f"no drive counts for both {names}", hint="all of them are void for one")
-    weights = dict(zip((score.scene_id for score in first.result.scores), first.result.weights, strict=False))
+    weights = first.weights()
     families = sorted({mine[0].family for mine, _ in scenes.values()})
     rows = []
     for group in ("all", *families):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from drivewm.config import score_folder
+from drivewm.evaluation import compare
+from drivewm.evaluation.compare import mean_total
 from drivewm.evaluation.intervals import Estimate, bootstrap_mean
 from drivewm.evaluation.score import ScoreOptions, SuiteResult, score_suite
 from drivewm.evaluation.suite import Suite
@@ -82,37 +81,28 @@ def placings(entries: Sequence[Entry]) -> list[Placing]:
     """
     out = []
     for world in dict.fromkeys(entry.world for entry in entries):
-        known = {Path(entry.policy).name: _totals(entry.result) for entry in entries if entry.world == world}
+        known = {Path(entry.policy).name: entry for entry in entries if entry.world == world}
         if STILL in known:
             others = [name for name in known if name != STILL]
-            out += [_placing(world, known, (name, STILL), "outside calm traffic ", calm=False) for name in others]
+            out += [_placing(world, (known[name], known[STILL]), "outside calm traffic ", calm=False) for name in others]
         if SEER in known:
             others = [name for name in known if name not in (SEER, STILL)]
-            out += [_placing(world, known, (SEER, name)) for name in others]
+            out += [_placing(world, (known[SEER], known[name])) for name in others]
         if BLIND in known and SIGHTED in known:
-            out.append(_placing(world, known, (SIGHTED, BLIND)))
+            out.append(_placing(world, (known[SIGHTED], known[BLIND])))
     return out
 
 
-Totals = dict[str, tuple[str, float]]  # scene id to family and mean total of the drives that count
-
-
-def _totals(result: SuiteResult) -> Totals:
-    found: dict[str, list[float]] = defaultdict(list)
-    family = {}
-    for score in result.scores:
-        if score.valid:
-            found[score.scene_id].append(score.total)
-            family[score.scene_id] = score.family
-    return {scene: (family[scene], float(np.mean(values))) for scene, values in found.items()}
-
-
-def _placing(world: str, known: dict[str, Totals], pair: tuple[str, str], where: str = "", calm: bool = True) -> Placing:
-    above, below = (known[name] for name in pair)
-    scenes = [scene for scene in above if scene in below and (calm or above[scene][0] != CALM)]
-    apart = bootstrap_mean([above[scene][1] - below[scene][1] for scene in scenes], SEED, bounds=(-1.0, 1.0))
+def _placing(world: str, pair: tuple[Entry, Entry], where: str = "", calm: bool = True) -> Placing:
+    above, below = (compare.Entry(entry.result, entry.folder) for entry in pair)
+    both = compare.scene_scores(above, below)
+    both = {scene: scores for scene, scores in both.items() if calm or scores[0][0].family != CALM}
+    change = [mean_total(higher) - mean_total(lower) for higher, lower in both.values()]
+    weights = above.weights()
+    apart = bootstrap_mean(change, SEED, bounds=(-1.0, 1.0), weights=[weights.get(scene, 1.0) for scene in both])
     holds = None if apart is None or apart.low <= 0 <= apart.high else apart.low > 0
-    return Placing(world, f"{where}{pair[0]} above {pair[1]}", holds, apart)
+    names = [Path(entry.policy).name for entry in pair]
+    return Placing(world, f"{where}{names[0]} above {names[1]}", holds, apart)
 
 
 def leaderboard(entries: Sequence[Entry], command: str) -> str:

@@ -27,7 +27,7 @@ SCENARIOS = ["lead_vehicle.brakes", "vulnerable.adult_at_crosswalk", "calm.stead
 
 
 def entry(policy: str, scores: list[Score]) -> Entry:
-    result = SuiteResult("s@1", policy, "blank", summarise(scores), tuple(scores), (), provenance(0))
+    result = SuiteResult("s@1", policy, "blank", summarise(scores), tuple(scores), (), provenance(0), (0,) * len(scores))
     return Entry(policy, "blank", Path("nowhere"), result)
 
 
@@ -71,6 +71,17 @@ def test_a_claim_is_undecided_where_the_drives_cannot_tell_and_fails_where_they_
     calm = [entry("idm", scores([1.0, 1.0], "calm")), entry("still", scores([0.9, 0.9], "calm"))]
     for entries in (void, calm):
         assert [(one.holds, one.difference) for one in placings(entries)] == [(None, None)]
+
+
+def test_a_drive_that_is_void_for_one_is_left_out_for_both() -> None:
+    """Over two seeds of one scene; only the seed that counts for both tells, and there the blind one is ahead by 0.2."""
+
+    def drives(values: tuple[float, float], counts: tuple[bool, bool]) -> list[Score]:
+        return [Score("a@1:0#0", "cut_in", ok, value, True, {}, {}) for value, ok in zip(values, counts, strict=True)]
+
+    both = [entry("onboard", drives((1.0, 0.2), (True, True))), entry("blind", drives((0.0, 0.4), (False, True)))]
+    (placing,) = placings([replace(one, result=replace(one.result, seeds=(0, 1))) for one in both])
+    assert placing.difference is not None and abs(placing.difference.value + 0.2) < 1e-9
 
 
 def test_one_call_drives_all_and_asking_again_drives_nobody(tmp_path: Path) -> None:
