@@ -18,7 +18,7 @@ from drivewm.execution import Progress
 from drivewm.metrics.crash import naming
 from drivewm.metrics.drive import score as drive_score
 from drivewm.metrics.published.formula import Formula, Reference
-from drivewm.registry import BUILT_IN, names, resolve
+from drivewm.registry import BUILT_IN, resolve
 from drivewm.store import load_record, save_record
 
 GROUP = "drivewm.metrics"
@@ -119,8 +119,3 @@ def table(judged: Mapping[str, Summary], title: str) -> Table:
     out.add_section()
     out.add_row("all", *(str(summary.all.score or "all void") for summary in judged.values()), style="bold")
     return out
-
-
-def known() -> list[str]:
-    """Every name that `judge` takes."""
-    return names(GROUP)
