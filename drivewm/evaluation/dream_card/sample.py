@@ -1,0 +1,103 @@
+"""What the questions of a card are asked of: held-out drives under several seeds, and how they are dreamed again, once each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivewm.datatypes import Array, CameraRig
+from drivewm.evaluation.dreaming import Drives, Images, Regime, dream_drives, through_autoencoder
+from drivewm.evaluation.intervals import Estimate
+from drivewm.evaluation.readers import Readers
+from drivewm.store import atomic_write, content_hash
+from drivewm.worldmodel.pipeline import DreamPipeline
+
+RESAMPLES = 2000
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The drives of a card: B windows, drive ``i`` dreamed with ``seeds[of_seed[i]]``. Dreams are kept in ``folder``."""
+
+    pipeline: DreamPipeline
+    readers: Readers
+    rig: CameraRig
+    drives: Drives
+    seeds: tuple[int, ...]
+    of_seed: NDArray[np.int64]  # [B], index into seeds
+    folder: Path
+
+    @property
+    def late(self) -> slice:
+        """The frames after the context."""
+        return slice(self.drives.context, None)
+
+    def some(self, each: int, frames: int | None = None) -> Sample:
+        """The first ``each`` drives of every seed, cut to ``frames`` (context included)."""
+        keep = np.concatenate([np.flatnonzero(self.of_seed == index)[:each] for index in range(len(self.seeds))])
+        told = {key: value[keep, :frames] for key, value in self.drives.told.items()}
+        drives = Drives(told, self.drives.context)
+        return Sample(self.pipeline, self.readers, self.rig, drives, self.seeds, self.of_seed[keep], self.folder)
+
+    def dreamed(self, regime: Regime) -> Images:
+        """The drives as dreamed in ``regime`` [B, T, V, H, W, 3]; a second call, also of a later process, reads them."""
+        return self._kept(["dreamed", regime], lambda: self._dream(regime))
+
+    def through_autoencoder(self) -> Images:
+        """The floor: reference frames encoded and decoded."""
+        return self._kept(["autoencoder"], lambda: through_autoencoder(self.pipeline, self.drives.images))
+
+    def copied(self) -> Images:
+        """The naive world: the last context frame for ever."""
+        images = self.drives.images.copy()
+        images[:, self.drives.context :] = images[:, self.drives.context - 1 : self.drives.context]
+        return images
+
+    def _dream(self, regime: Regime) -> Images:
+        out = np.empty_like(self.drives.images)
+        for index, seed in enumerate(self.seeds):
+            mine = np.flatnonzero(self.of_seed == index)
+            told = {key: value[mine] for key, value in self.drives.told.items()}
+            out[mine] = dream_drives(self.pipeline, Drives(told, self.drives.context), regime, seed)
+        return out
+
+    def _kept(self, what: list[object], make: Callable[[], Images]) -> Images:
+        told = {key: value.numpy() for key, value in self.drives.told.items() if key != "latent"}
+        name = content_hash([*what, self.pipeline.identity(), self.seeds, self.of_seed, self.drives.context, told])[:16]
+        file = self.folder / "dreams" / f"{name}.npy"
+        if file.is_file():
+            return np.asarray(np.load(file, mmap_mode="r"))
+        images = make()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(file) as temporary, temporary.open("wb") as stream:
+            np.save(stream, images, allow_pickle=False)
+        return images
+
+
+def mean_over(values: Array, sample: Sample) -> tuple[Estimate, tuple[float, ...]]:
+    """Mean over drives of figures [B] (or [B, ...], averaged first) with its bootstrap over drives, and each seed's own mean."""
+    flat = np.asarray(values, np.float64).reshape(len(values), -1)
+    return ratio_over(np.nansum(flat, 1), np.isfinite(flat).sum(1), sample)
+
+
+def ratio_over(numerator: Array, denominator: Array, sample: Sample) -> tuple[Estimate, tuple[float, ...]]:
+    """Sum over drives of ``numerator`` [B] over that of ``denominator`` [B], as for an IoU, with its bootstrap over drives."""
+    above, below = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
+    return bootstrapped(lambda rows: above[rows].sum(-1) / np.maximum(below[rows].sum(-1), 1e-12), sample)
+
+
+def bootstrapped(figure: Callable[[Array], Array], sample: Sample) -> tuple[Estimate, tuple[float, ...]]:
+    """Any figure of drives: ``figure`` maps rows [..., n] of drives to values [...]; drives are drawn again within their seed."""
+    groups: Sequence[Array] = [np.flatnonzero(sample.of_seed == index) for index in range(len(sample.seeds))]
+    every = np.concatenate(groups)
+    rng = np.random.default_rng(np.random.SeedSequence([len(every), len(groups)]))
+    drawn = np.concatenate([mine[rng.integers(0, len(mine), (RESAMPLES, len(mine)))] for mine in groups], 1)
+    value, values = float(figure(every[None])[0]), figure(drawn)
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    estimate = Estimate(value, min(float(low), value), max(float(high), value), len(every))
+    return estimate, tuple(float(figure(mine[None])[0]) for mine in groups)
