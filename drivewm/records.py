@@ -106,6 +106,9 @@ def _chosen(hint: Any, value: Any) -> Any:
     options = [option for option in typing.get_args(hint) if option is not type(None)]
     if len(options) == 1:
         return options[0]
+    records = [option for option in options if is_dataclass(option)]
+    if isinstance(value, Mapping) and len(records) == 1:
+        return records[0]
     return type(value) if type(value) in options else Any
 
 

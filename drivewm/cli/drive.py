@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -241,23 +242,26 @@ def card(
         typer.Option(help="Packed drives the model never saw (`drivewm data encode`); by default some are made."),
     ] = None,
     readers: Annotated[Path | None, typer.Option(help="Folder of readers; by default those that came with drivewm.")] = None,
-    drives: Annotated[int, typer.Option(help="Drives to dream again.", min=2)] = 24,
-    seconds: Annotated[float, typer.Option(help="How long each is dreamed.", min=1.0)] = 8.0,
+    drives: Annotated[int, typer.Option(help="Drives to dream again, of each of three seeds.", min=1)] = 8,
+    seconds: Annotated[float, typer.Option(help="How long each is dreamed.", min=1.0)] = 20.0,
+    quick: Annotated[bool, typer.Option("--quick", help="A look in five minutes: two drives of 8 s, fewer policies.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Ask only this question. Repeatable.", show_default=False)] = None,
     seed: Seed = 0,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """The dream card: how far a world model may be trusted, beside floors and naive baselines, with pictures."""
+    """The dream card: how far a world model may be trusted, beside floors and naive baselines. Goes on with the same --out."""
     from drivewm.config import run_folder
-    from drivewm.evaluation.card import CardOptions
-    from drivewm.evaluation.card_page import CardSources, make_card
+    from drivewm.evaluation.dream_card.make import QUICK, CardOptions, CardSources, make_card
+    from drivewm.evaluation.dream_card.page import table
     from drivewm.evaluation.readers import EMBEDDED as SHIPPED_READERS
-    from drivewm.worldmodel.world import EMBEDDED
 
-    folder = run_folder("card", out)
-    sources = CardSources(EMBEDDED if world == "dream" else Path(world), readers or SHIPPED_READERS, cache)
+    folder, chosen = run_folder("card", out), tuple(only or ())
+    options = replace(QUICK, seed=seed, only=chosen) if quick else CardOptions(drives, seconds, seed, only=chosen)
+    command = " ".join(["drivewm card --world", world, *(["--quick"] if quick else []), f"--seed {seed}"])
     with stages(as_json) as stage:
-        made = make_card(sources, folder, CardOptions(drives, seconds, seed=seed), stage)
-    name = made["provenance"]["ids"]["world"]
-    tracked.card(name, folder, made)
-    finish(as_json, {"world": name, "folder": folder, **made}, (folder / "card.md").read_text(), str(folder / "card.json"))
+        made = make_card(CardSources(world, readers or SHIPPED_READERS, cache), folder, options, stage, command)
+    tracked.card(folder, made)
+    page = folder / "card.html"
+    values = {"world": made.world, "folder": folder, "page": page, "lights": made.lights}
+    finish(as_json, values | {"answers": made.answers, "controls": made.controls}, table(made), str(page))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ SOURCE = "source.json"  # beside packed clips: which data set they are from
 
 if TYPE_CHECKING:
     from drivewm.distill.verify import Report
+    from drivewm.evaluation.dream_card.card import DreamCard
     from drivewm.evaluation.score import SuiteResult
 
 
@@ -71,6 +74,7 @@ def policy(kind: str, name_or_path: str, id: str, parent: str | None = None) -> 
 
 def world(name_or_path: str, id: str, parent: str | None = None) -> None:
     """A world that is driven in; a learned one with its card and with what it was made from."""
+    from drivewm.evaluation.dream_card.card import holds_card, load_card
     from drivewm.worldmodel.world import EMBEDDED
 
     folder = Path(name_or_path) if Path(name_or_path).is_dir() else EMBEDDED
@@ -80,18 +84,25 @@ def world(name_or_path: str, id: str, parent: str | None = None) -> None:
             return
         for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".md", ".png")):
             run.artifact(path)
-        origin = read_json(folder / "card.json").get("provenance", {}) if (folder / "card.json").is_file() else {}
-        for kind, name in origin.get("ids", {}).items():
+        origin = load_card(folder).provenance.ids if holds_card(str(folder)) else {}
+        for kind, name in origin.items():
             if kind in LINEAGE and kind != "world":
                 run.link(kind, name)
 
 
-def card(world: str, folder: Path, values: Mapping[str, Any], parent: str | None = None) -> None:
-    """A measured dream card with its pictures."""
-    with Run(EXPERIMENT, f"card {world}", parent=parent) as run:
-        run.link("world", world)
-        run.metrics({name: value for name, value in values["claims"].items() if isinstance(value, float)})
-        for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".md", ".png")):
+def card(folder: Path, made: DreamCard, parent: str | None = None) -> None:
+    """A measured dream card: every claim as a metric, every light as a tag, the pages and pictures beside it."""
+    measured = {
+        re.sub(r"[^A-Za-z0-9_./ -]+", " ", f"{answer.key}/{claim.name}"): claim.estimate.value
+        for answer in made.everything
+        for claim in answer.claims
+        if claim.estimate is not None and isfinite(claim.estimate.value)
+    }
+    with Run(EXPERIMENT, f"card {made.world}", parent=parent) as run:
+        run.provenance(made.provenance)
+        run.metrics(measured)
+        run.params({f"light.{key}": light or "no target" for key, light in made.lights.items()})
+        for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".md", ".html", ".png", ".jpg")):
             run.artifact(path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -188,23 +189,25 @@ def recipe(
     share: Annotated[
         float, typer.Option(help="Of the steps of every stage; 1 are those of the embedded weights.", min=0.0)
     ] = 1.0,
-    card_drives: Annotated[int, typer.Option(help="Held-out drives of the dream card.", min=2)] = 24,
+    card_drives: Annotated[int, typer.Option(help="Held-out drives of the quick dream card, of each of three seeds.", min=1)] = 2,
     seed: Seed = 1,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """From nothing to a world model with its dream card, by way of every network. A killed run goes on with the same --out."""
     from drivewm.config import run_folder
+    from drivewm.evaluation.dream_card.make import QUICK
     from drivewm.evaluation.recipe import RecipeOptions, cook
     from drivewm.worldmodel.sizes import size_named
 
     shape, folder = size_named(size), run_folder("recipe", out)
     with stages(as_json) as stage:
-        made = cook(shape, folder, RecipeOptions(drives, share, card_drives=card_drives, seed=seed), stage)
-    name = made["provenance"]["ids"]["world"]
-    tracked.card(name, folder / "card", made)
+        options = RecipeOptions(drives, share, card=replace(QUICK, each=card_drives), seed=seed)
+        made = cook(shape, folder, options, stage)
+    tracked.card(folder / "card", made)
     shown = (folder / "card" / "card.md").read_text()
-    finish(as_json, {"world": folder / "world", "id": name, "readers": folder / "readers" / "readers", **made}, shown)
+    values = {"world": folder / "world", "id": made.world, "readers": folder / "readers" / "readers", "card": folder / "card"}
+    finish(as_json, values | {"lights": made.lights}, shown)
 
 
 @app.command("self-rollout")
@@ -226,15 +229,18 @@ def self_rollout(
 ) -> None:
     """A world model on its own past: it learns to go on from frames that it has dreamed itself, so that dreams drift less."""
     from drivewm.config import run_folder
+    from drivewm.data.marks import learned_before
     from drivewm.training.loop import FitOptions
     from drivewm.training.self_rollout import RolloutOptions, train_self_rollout
     from drivewm.worldmodel.world import EMBEDDED, DreamWorld, open_pipeline
 
-    folder, before = run_folder("self-rollout", out), open_pipeline(EMBEDDED if world == "dream" else Path(world))
+    folder, origin = run_folder("self-rollout", out), EMBEDDED if world == "dream" else Path(world)
+    before = open_pipeline(origin)
     rollout = RolloutOptions(dreamed=tuple(dreamed)) if dreamed else RolloutOptions()
     settings = {"steps": steps, "learning_rate": learning_rate, "batch": batch, "dreamed": rollout.dreamed, "seed": seed}
     with recorded("self-rollout", folder, settings | {"cache": str(cache), "from": before.identity()}, as_json) as on_log:
         train_self_rollout(before, cache, folder, FitOptions(steps, batch, learning_rate, seed=seed), rollout, on_log)
+        learned_before(folder / "world", origin)
         name = DreamWorld.load(str(folder / "world")).id
         on_log.made(world=name, autoencoder=before.codec.fingerprint(), **tracked.data_of(cache))
     finish(as_json, {"world": folder / "world", "id": name}, f"{name} in {folder / 'world'}")

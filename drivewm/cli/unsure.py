@@ -30,7 +30,7 @@ def calibrate(
     """Learn what a world model's doubt means: the error to expect, kept beside the weights (uncertainty.json)."""
     from tempfile import TemporaryDirectory
 
-    from drivewm.evaluation.card_page import held_out_cache
+    from drivewm.evaluation.dream_card.held_out import held_out_cache
     from drivewm.evaluation.uncertainty import CalibrationOptions, calibrate_folder
     from drivewm.training.cache import FrameCache
     from drivewm.worldmodel.uncertainty import FILE

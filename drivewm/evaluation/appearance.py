@@ -22,6 +22,12 @@ PAINTED = {"vehicle": SemanticClass.VEHICLE, "building": SemanticClass.BUILDING}
 SMALLEST_PX = 24  # a patch of one paint in one camera that counts
 
 
+def psnr_db(shown: Images, reference: Images) -> NDArray[np.float64]:
+    """Peak signal-to-noise ratio per drive [B] of frames [B, T, V, H, W, 3]."""
+    error = ((shown.astype(np.float32) - reference) ** 2).mean(tuple(range(1, shown.ndim)))
+    return np.asarray(10.0 * np.log10(255.0**2 / np.maximum(error, 1e-3)), np.float64)
+
+
 def displaced(shown: Images, told: Tensors) -> float:
     """Root mean square difference (0..255) between standing things and where the frame before says they are.
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -164,3 +165,12 @@ class Readers(nn.Module):
 def pixels(images: torch.Tensor) -> torch.Tensor:
     """uint8 [..., H, W, 3] to [..., 3, H, W] in [-1, 1]."""
     return images.movedim(-1, -3).float() / 127.5 - 1.0
+
+
+def class_iou(read: NDArray[Any], truth: NDArray[Any]) -> list[float | None]:
+    """Intersection over union of each read class over all pixels; None where the class never occurs."""
+    out: list[float | None] = []
+    for index in range(len(READ_CLASSES)):
+        a, b = read == index, truth == index
+        out.append(float((a & b).sum() / (a | b).sum()) if b.any() else None)
+    return out

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from drivewm.data.marks import write_trained_on
 from drivewm.data.reader import NuScenesFolder
 from drivewm.data.synth import SynthOptions, synth
-from drivewm.evaluation.card import CardOptions
-from drivewm.evaluation.card_page import CardSources, Stage, make_card
+from drivewm.evaluation.dream_card.card import DreamCard
+from drivewm.evaluation.dream_card.make import QUICK, CardOptions, CardSources, Stage, make_card
 from drivewm.evaluation.readers_training import train_readers
 from drivewm.training.autoencoder import train_autoencoder, train_decoder
-from drivewm.training.cache import PackOptions, encode_latents, pack
+from drivewm.training.cache import FrameCache, PackOptions, encode_latents, pack
 from drivewm.training.loop import FitOptions, OnLog
 from drivewm.training.self_rollout import RolloutOptions, train_self_rollout
 from drivewm.training.worldmodel import train_worldmodel
@@ -34,7 +34,7 @@ class RecipeOptions:
     rollout_steps: int = 5600
     decoder_steps: int = 3500
     readers_steps: int = 5000
-    card_drives: int = 24
+    card: CardOptions = QUICK
     seed: int = 1
 
     def fit(self, steps: int, learning_rate: float, batch: int = 8) -> FitOptions:
@@ -42,7 +42,7 @@ class RecipeOptions:
         return FitOptions(steps, batch, learning_rate, min(100, steps // 4), decay_share=0.5, seed=self.seed)
 
 
-def cook(size: WorldModelSize, out: Path, options: RecipeOptions, stage: Stage) -> dict[str, Any]:
+def cook(size: WorldModelSize, out: Path, options: RecipeOptions, stage: Stage) -> DreamCard:
     """Drives, autoencoder, latents, world model, its own past, a decoder for inexact latents, readers, card; all below ``out``.
 
     Returns the card. A finished stage is not done again; a stage that was killed goes on from its last checkpoint.
@@ -70,6 +70,7 @@ def cook(size: WorldModelSize, out: Path, options: RecipeOptions, stage: Stage) 
     softened = train_decoder(cache, fresh, out / "decoder", options.fit(options.decoder_steps, 1e-3), heard("decoder"))
     world = out / "world"
     DreamPipeline.of_parts(steadied.transformer, softened).save(world)
+    write_trained_on(world, FrameCache(cache).trained_on())
     train_readers(cache, out / "readers", options.fit(options.readers_steps, 2e-3), heard("readers"))
-    sources = CardSources(world, out / "readers" / "readers")
-    return make_card(sources, out / "card", CardOptions(options.card_drives), stage)
+    sources = CardSources(str(world), out / "readers" / "readers")
+    return make_card(sources, out / "card", options.card, stage, f"drivewm card --world {world} --quick")

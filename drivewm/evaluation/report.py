@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from drivewm.evaluation.figures import Bars, DriveMap, Grid, Histogram, Intervals, Photo, Ranges
+from drivewm.evaluation.line_charts import LineChart
 from drivewm.store import atomic_write
 
-Figure = Photo | DriveMap | Histogram | Bars | Ranges | Intervals | Grid
+Figure = Photo | DriveMap | Histogram | Bars | Ranges | Intervals | Grid | LineChart
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,17 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A cell in the colour of its verdict."""
+
+    text: str
+    verdict: str  # "passed" | "failed" | "void" | ""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     columns: tuple[str, ...]
-    rows: tuple[tuple[str | Link, ...], ...]
+    rows: tuple[tuple[str | Link | Mark, ...], ...]
     note: str = ""
 
 
@@ -72,7 +81,7 @@ class Curve:
 class Group:
     """Figures of one kind beside each other; ``kind`` is a macro of figures.html.j2 that draws what `figures` defines."""
 
-    kind: str  # "photo" | "map" | "histogram" | "bars" | "ranges" | "intervals" | "grid"
+    kind: str  # "photo" | "map" | "histogram" | "bars" | "ranges" | "intervals" | "grid" | "lines"
     figures: tuple[Figure, ...]
     title: str = ""
     layout: str = ""  # "" | "wide" | "dense"
@@ -87,6 +96,7 @@ class Section:
     films: tuple[Film, ...] = ()
     tables: tuple[Table, ...] = ()
     curves: tuple[Curve, ...] = ()
+    terms: tuple[tuple[str, str], ...] = ()  # a word and what is to be said of it, in whole sentences
     commands: tuple[str, ...] = ()
 
 

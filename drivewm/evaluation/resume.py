@@ -14,12 +14,12 @@ from drivewm.data.recorded.reading import read_recording
 from drivewm.data.recorded.scene import recorded_scene
 from drivewm.datatypes import Array, Clip, Scene
 from drivewm.errors import InputError, did_you_mean
+from drivewm.evaluation.appearance import psnr_db
 from drivewm.evaluation.birdseye import Overlay, birdseye
-from drivewm.evaluation.card import class_iou, psnr_db
 from drivewm.evaluation.dream import DreamFilm, dream
 from drivewm.evaluation.film import LARGEST_VIEW_PX, Take, labelled_mosaic
 from drivewm.evaluation.pictures import beside, stacked, strip, write_png
-from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE, Readers
+from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE, Readers, class_iou
 from drivewm.evaluation.video import write_video
 from drivewm.evaluation.whatif import Course
 from drivewm.evaluation.worlds import WorldOptions, load_world

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from drivewm.data.marks import Marks, TrainedOn, drive_marks, marks_in
 from drivewm.data.reader import NuScenesFolder
 from drivewm.datatypes import CameraRig, Clip
 from drivewm.errors import InputError
@@ -109,7 +110,8 @@ def _start(folder: NuScenesFolder, out: Path, options: PackOptions) -> None:
 def _pack_one(scene: str, made_from: str, job: _Job | None = None) -> str:
     folder, out, options = job or _JOB[0]
     clip = folder.clip(scene, stride=options.stride, size_px=options.size_px)
-    write_shard(out / (scene + FRAMES), clip_tensors(clip), {"made_from": made_from})
+    marks = asdict(drive_marks(folder, scene))
+    write_shard(out / (scene + FRAMES), clip_tensors(clip), {"made_from": made_from, **marks})
     return scene
 
 
@@ -157,6 +159,15 @@ class FrameCache:
         self._latents: dict[int, Shard] = {}
         self.lengths = [shard.length for shard in self._frames]
         self.keys = (*self._frames[0].tensors, *(("latent",) if latents_of(self.files[0]).exists() else ()))
+
+    @property
+    def marks(self) -> list[Marks | None]:
+        """What tells each scene from others; None for one packed before scenes had marks."""
+        return [marks_in(shard.metadata) for shard in self._frames]
+
+    def trained_on(self) -> TrainedOn:
+        """What weights that learn from here have to keep beside them."""
+        return TrainedOn.of(self.marks)
 
     def read(self, index: int, start: int, frames: int, keys: tuple[str, ...] | None = None) -> Tensors:
         """A window of one scene; with latents when they are there and asked for (or everything is)."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from drivewm.data.marks import write_trained_on
 from drivewm.errors import InputError
 from drivewm.training.cache import FrameCache
 from drivewm.training.loop import FitOptions, LossFn, OnLog, fit, pieces_of_step
@@ -111,4 +112,5 @@ def train_self_rollout(
     trained: Any = fit(EmbedAndDenoise(network), rollout_loss(rollout), batch_at, out, options, on_log)
     tuned = pipeline.with_transformer(trained.network.cpu())
     tuned.save(out / "world")
+    write_trained_on(out / "world", clips.trained_on())
     return tuned

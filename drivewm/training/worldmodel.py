@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from drivewm.data.marks import write_trained_on
 from drivewm.errors import InputError
 from drivewm.training.autoencoder import pixel_weight
 from drivewm.training.cache import UNTOLD, FrameCache
@@ -124,6 +125,7 @@ def train_worldmodel(
     with first_process() as first:
         if first:
             pipeline.save(out / "world")
+            write_trained_on(out / "world", clips.trained_on())
     return pipeline
 
 

@@ -26,11 +26,10 @@ from PIL import Image
 from drivewm.data.synth import SynthOptions, synth
 from drivewm.data.views import read_views
 from drivewm.datatypes import Action, Array, CameraRig, Clip, Rollout
-from drivewm.evaluation.card import class_iou
 from drivewm.evaluation.cases import frames_of
 from drivewm.evaluation.overlap import overlap_difference
 from drivewm.evaluation.pictures import beside, labelled, mosaic, stacked, write_png
-from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE, Readers
+from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE, Readers, class_iou
 from drivewm.evaluation.resume import Stretch, as_recorded
 from drivewm.evaluation.suite import load_suite
 from drivewm.evaluation.worlds import WorldOptions, load_world

@@ -11,15 +11,16 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from drivewm.evaluation.card import measure
-from drivewm.evaluation.card_page import held_out_cache
-from drivewm.evaluation.dreaming import Images, Regime, draw_drives, dream_drives
+from drivewm.evaluation.appearance import psnr_db
+from drivewm.evaluation.dream_card.held_out import held_out_cache
+from drivewm.evaluation.dreaming import Drives, Images, Regime, draw_drives, dream_drives
 from drivewm.evaluation.readers import EMBEDDED as READERS
-from drivewm.evaluation.readers import Readers
+from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE, Readers, class_iou
 from drivewm.store import provenance
 from drivewm.training.cache import FrameCache
 from drivewm.worldmodel.guidance import AGENTS, RegionGuidance
@@ -66,7 +67,15 @@ def main() -> None:
     print("|---|" + "---|" * (len(SHOWN) + 2))
     for name, row in rows.items():
         cells = ["-" if row["iou"][kind] is None else f"{row['iou'][kind]:.3f}" for kind in SHOWN]
-        print(f"| {name} | " + " | ".join(cells) + f" | {row['psnr_db']['mean']:.1f} | {row.get('seconds', 0.0):.1f} |")
+        print(f"| {name} | " + " | ".join(cells) + f" | {row['psnr_db']:.1f} | {row.get('seconds', 0.0):.1f} |")
+
+
+def measure(shown: Images, drives: Drives, readers: Readers) -> dict[str, Any]:
+    """What the segmentation reader sees after the context, and how near the pixels are."""
+    late = slice(drives.context, None)
+    truth = READ_TABLE[drives.told["label"][:, late].numpy()]
+    iou = dict(zip(READ_CLASSES, class_iou(readers.segment(shown[:, late]), truth), strict=True))
+    return {"iou": iou, "psnr_db": float(psnr_db(shown[:, late], drives.images[:, late]).mean())}
 
 
 def strip(films: dict[str, Images], drive: int) -> np.ndarray:

@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 
 from drivewm.cli.console import stages
 from drivewm.datatypes import Array
-from drivewm.evaluation.card_page import held_out_cache
+from drivewm.evaluation.dream_card.held_out import held_out_cache
 from drivewm.evaluation.dreaming import FREE, LAYOUT, Dreamed, Drives, Regime, dream_drives, through_autoencoder
 from drivewm.evaluation.readers import READ_CLASSES, Readers
 from drivewm.evaluation.uncertainty import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 
 from drivewm.evaluation.intervals import Estimate
 
@@ -23,8 +24,11 @@ class Claim:
 
     @property
     def light(self) -> str:
-        """One of `LIGHTS`: "open" when the value misses the target and the interval holds it, or only ``least_low`` is missed."""
-        if self.estimate is None:
+        """One of `LIGHTS`: "open" when the value misses the target and the interval holds it, or only ``least_low`` is missed.
+
+        Empty for a figure that is measured and told without a target.
+        """
+        if self.estimate is None or isnan(self.estimate.value):
             return "not measured"
         if self.target is None:
             return ""
@@ -86,7 +90,7 @@ class Answer:
 
     @property
     def light(self) -> str:
-        """The worst light of its claims that have a target; "not measured" when none is."""
-        told = [claim.light for claim in self.claims if claim.light]
-        known = [light for light in told if light != "not measured"]
-        return max(known or told or ["not measured"], key=LIGHTS.index)
+        """The worst light of its claims that have a target; "not measured" when no claim is, empty when none has a target."""
+        lights = [claim.light for claim in self.claims]
+        known = [light for light in lights if light and light != "not measured"]
+        return max(known, key=LIGHTS.index) if known else "" if "" in lights else "not measured"
