@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from drivewm.cli.console import Json, Out, Seed, Workers, World, finish, stages
+from drivewm.errors import InputError
 
 if TYPE_CHECKING:
     from drivewm.evaluation.compare import Against, Comparison
@@ -26,7 +27,10 @@ def compare(
     world: World = "raster",
     worlds: Annotated[
         tuple[str, str] | None,
-        typer.Option(help="How far the first world agrees with the second: worlds, or tables (.csv, .json).", show_default=False),
+        typer.Option(
+            help="How far the first world agrees with the second: worlds, tables (.csv, .json), or two dream cards.",
+            show_default=False,
+        ),
     ] = None,
     films: Annotated[bool, typer.Option(help="Keep a film of each drive.")] = False,
     batch: Annotated[int, typer.Option(help="Scenes driven at once.", min=1)] = 8,
@@ -49,6 +53,15 @@ def compare(
     def kept(policy: str, where: str) -> Path:
         return score_folder(chosen.name if chosen else "", policy, where)
 
+    if worlds and _are_cards(worlds, names):
+        from drivewm.evaluation.dream_card.beside import differences, table, write_beside
+        from drivewm.evaluation.dream_card.card import load_card
+
+        first, second = (load_card(Path(place)) for place in worlds)
+        page = write_beside(folder / "cards.html", first, second, _command(names, suite, "--worlds", *worlds))
+        told = [{"difference": one, "verdict": one.verdict} for one in differences(first, second)]
+        finish(as_json, {"cards": told, "page": page}, table(first, second), str(page))
+        return
     if worlds:
         from drivewm.evaluation.agreement import agreement
         from drivewm.evaluation.agreement_page import tables as agreement_tables
@@ -66,6 +79,17 @@ def compare(
     shown = compared(results)
     page = write_comparison(folder / "compare.html", shown, _command(names, suite, "--world", world))
     finish(as_json, {**_values(shown), "page": page}, *tables(shown), str(page))
+
+
+def _are_cards(worlds: tuple[str, str], policies: list[str]) -> bool:
+    """Whether both places hold dream cards; with policies named, they are driven in the worlds instead."""
+    from drivewm.evaluation.dream_card.card import holds_card
+
+    cards = [holds_card(world) for world in worlds]
+    if any(cards) and not all(cards) and not policies:
+        missing = worlds[cards.index(False)]
+        raise InputError("holds no dream card, the other one does", file=missing, hint="make one with: drivewm card --out DIR")
+    return all(cards) and not policies
 
 
 def _command(names: list[str], suite: str | None, *rest: str) -> str:

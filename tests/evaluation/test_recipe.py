@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from drivewm.evaluation.dream_card.make import CardOptions
 from drivewm.evaluation.recipe import RecipeOptions, cook
 from drivewm.worldmodel.sizes import SIZES
 from drivewm.worldmodel.world import DreamWorld
@@ -26,7 +27,7 @@ def test_a_recipe_gives_a_world_with_its_card_and_goes_on_where_it_stopped(tmp_p
             raise KeyboardInterrupt
         return lambda *_: None
 
-    options = RecipeOptions(drives=3, share=0.0, card_drives=2)
+    options = RecipeOptions(drives=3, share=0.0, card=CardOptions(each=1, seconds=1.0, quick=True, only=("looks",)))
     with pytest.raises(KeyboardInterrupt):
         cook(SIZE, tmp_path, options, stage)
     written = {file: file.stat().st_mtime_ns for file in (tmp_path / "cache").glob("*.safetensors")}
@@ -34,6 +35,8 @@ def test_a_recipe_gives_a_world_with_its_card_and_goes_on_where_it_stopped(tmp_p
     assert len(written) == 2 * 3  # frames and latents of each drive
     assert all(file.stat().st_mtime_ns == when for file, when in written.items())
     world = DreamWorld.load(str(tmp_path / "world"))
-    assert card["provenance"]["ids"]["world"] == world.id
-    assert card["rows"]["reference"]["psnr_db"]["mean"] > card["rows"]["layout-driven"]["psnr_db"]["mean"]
+    assert card.world == world.id
+    below = card.answers[0].claims[0]
+    assert below.name.startswith("PSNR below") and below.estimate is not None
+    assert [answer.light for answer in card.controls if answer.key == "leaks"] == ["reached"]
     assert (tmp_path / "card" / "card.md").is_file()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 import torch
 
 from drivewm.cli import run
+from drivewm.evaluation.dream_card.card import load_card
 from drivewm.evaluation.readers import Readers
 from drivewm.training.cache import FrameCache
 from drivewm.worldmodel.autoencoder import FrameCodec
@@ -26,7 +26,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("chain")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DRIVEWM_RUNS", str(root / "runs"))
-        done("data", "synth", "--out", root / "set", "--scenes", "2", "--seconds", "3", "--seed", "3")
+        done("data", "synth", "--out", root / "set", "--scenes", "3", "--seconds", "3", "--seed", "3")
         done("data", "encode", root / "set", "--out", root / "cache")
         small = ("--steps", "2", "--batch", "1")
         done("train", "autoencoder", "--cache", root / "cache", "--out", root / "ae", *small)
@@ -35,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done("train", "decoder", *told, root / "ae/autoencoder", "--out", root / "decoder", *small)
         done("train", "worldmodel", *told, root / "decoder/autoencoder", "--out", root / "wm", *small)
         done("train", "readers", "--cache", root / "cache", "--out", root / "readers", *small)
-        card = ("--cache", root / "cache", "--drives", "2", "--seconds", "1", "--out", root / "card")
+        card = ("--cache", root / "cache", "--drives", "1", "--seconds", "1", "--only", "looks", "--out", root / "card")
         done("card", "--world", root / "wm/world", "--readers", root / "readers/readers", *card)
         done("calibrate", "--world", root / "wm/world", "--cache", root / "cache", "--seconds", "1")
     return root
@@ -64,11 +64,28 @@ def test_a_size_refuses_an_autoencoder_of_another_one(made: Path, capsys: pytest
 
 
 def test_the_card_holds_the_dream_beside_floors_and_naive_rows(made: Path) -> None:
-    card = json.loads((made / "card/card.json").read_text())
-    assert {"reference", "autoencoder (floor)", "copy last frame", "layout-driven", "free", "action-blind"} <= set(card["rows"])
-    assert card["rows"]["reference"]["psnr_db"]["mean"] > card["rows"]["autoencoder (floor)"]["psnr_db"]["mean"]
-    assert card["provenance"]["ids"]["readers"] == Readers.load(made / "readers/readers").fingerprint()
-    assert list((made / "card").glob("*.png"))
+    card = load_card(made / "card")
+    (looks,) = card.answers
+    assert [row.kind for row in looks.tables[0].rows] == ["exact", "floor", "naive", "naive", "dream", "dream"]
+    assert card.readers == Readers.load(made / "readers/readers").fingerprint()
+    assert len(list((made / "card").glob("looks-*.jpg"))) == 3
+    assert (made / "card/card.html").is_file()
+
+
+def test_a_card_on_the_very_drives_of_the_training_says_so(made: Path) -> None:
+    leaks = load_card(made / "card").controls[0]
+    shared = {claim.name.split()[3]: claim for claim in leaks.claims if claim.name.startswith("held-out drives")}
+    assert {name: claim.estimate.value for name, claim in shared.items() if claim.estimate} == {
+        "town": 1,
+        "seed": 1,
+        "parameters": 1,
+    }
+    assert leaks.light == "missed"
+
+
+def test_a_card_asks_for_as_many_drives_as_it_needs(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["card", "--cache", str(made / "cache"), "--drives", "2", "--seconds", "1", "--out", str(made / "more")]) == 2
+    assert "holds 3 drives of 1 s and 4 frames, 6 are needed" in capsys.readouterr().err
 
 
 def test_a_calibrated_world_knows_what_its_doubt_means_in_both_regimes(made: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
+
 import numpy as np
 import torch
 
-from drivewm.data.marks import TrainedOn
+from drivewm.data.marks import Marks, TrainedOn, marks_of
+from drivewm.datatypes import Scene
 from drivewm.evaluation.dream_card.answer import Answer, Claim, Row, Rows
 from drivewm.evaluation.dream_card.held_out import HeldOut
 from drivewm.evaluation.dream_card.sample import Sample, mean_over, ratio_over
@@ -17,11 +21,18 @@ FUTURE_FRAMES = 6  # frames dreamed, of which the second half is told otherwise
 READ_SECONDS = 8.0
 
 
-def leaks(held_out: HeldOut, sample: Sample, trained: TrainedOn | None) -> Answer:
-    """Marks that drives share with those the world learned from, and whether a changed future changes earlier frames."""
+def leaks(held_out: HeldOut, sample: Sample, trained: TrainedOn | None, scenes: Sequence[Scene]) -> Answer:
+    """Marks that drives, and ``scenes`` in which policies are ranked, share with those the world learned from.
+
+    And whether a changed future changes earlier frames.
+    """
     changed = future_reaches_back(sample)
     count = len(held_out.marks)
-    claims = [_shared(held_out, trained, name) for name in ("town", "seed", "parameters")]
+    names = tuple(field.name for field in fields(Marks))
+    claims = [_shared("held-out drives", held_out.marks, trained, name) for name in names]
+    if scenes:
+        ranked = tuple(marks_of(scene) for scene in scenes)
+        claims += [_shared("scenes of the policies", ranked, trained, name) for name in names]
     claims.append(
         Claim("pixels that differ before a future that was changed", Estimate(changed, changed, changed, count), 0.0, False)
     )
@@ -41,10 +52,10 @@ def leaks(held_out: HeldOut, sample: Sample, trained: TrainedOn | None) -> Answe
     )
 
 
-def _shared(held_out: HeldOut, trained: TrainedOn | None, name: str) -> Claim:
-    what = f"drives whose {name} some training drive has too"
-    known = [one for one in held_out.marks if one is not None]
-    if trained is None or len(known) < len(held_out.marks):
+def _shared(whose_marks: str, marks: Sequence[Marks | None], trained: TrainedOn | None, name: str) -> Claim:
+    what = f"{whose_marks} whose {name} some training drive has too"
+    known = [one for one in marks if one is not None]
+    if trained is None or len(known) < len(marks):
         whose = "the world does not say what it learned from" if trained is None else "drives of this cache have no marks"
         return Claim(what, None, 0.0, False, note=whose)
     share = float(np.mean([name in trained.shares(one) for one in known]))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import drivewm
 from drivewm.data.marks import trained_on
+from drivewm.datatypes import Scene
 from drivewm.errors import InputError, did_you_mean
 from drivewm.evaluation.dream_card import held_out, looks
 from drivewm.evaluation.dream_card.answer import Answer
@@ -20,12 +21,14 @@ from drivewm.evaluation.dream_card.page import write_pages
 from drivewm.evaluation.dream_card.sample import Sample
 from drivewm.evaluation.readers import EMBEDDED as SHIPPED_READERS
 from drivewm.evaluation.readers import Readers
+from drivewm.evaluation.suite import load_suite, suite_names
 from drivewm.records import decode_record, encode_record
 from drivewm.registry import names
 from drivewm.store import content_hash, provenance, read_json, write_json
 from drivewm.worldmodel.world import EMBEDDED, open_pipeline
 
 Stage = held_out.Stage
+LADDER = "ladder"  # the suite on which policies are ranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def make_card(sources: CardSources, out: Path, options: CardOptions, stage: Stag
     sample = Sample(pipeline, readers, drives.rig, drives.drives, seeds, drives.of_seed, work)
     asked = [question for question in QUESTIONS if not options.only or set(question.keys) & set(options.only)]
     controls = (
-        Question(("leaks",), lambda asking: (leaks(drives, asking.sample, trained),)),
+        Question(("leaks",), lambda asking: (leaks(drives, asking.sample, trained, scenes_of_policies()),)),
         Question(("readers",), lambda asking: (readers_read(asking.sample),)),
     )
     made_from = content_hash(
@@ -157,6 +160,11 @@ def _asked(question: Question, asking: Asking, made_from: str) -> tuple[tuple[An
     took_s = round(time.perf_counter() - began, 1)
     write_json(file, {"made_from": made_from, "took_s": took_s, "answers": [encode_record(answer) for answer in answers]})
     return answers, took_s
+
+
+def scenes_of_policies() -> list[Scene]:
+    """The scenes in which the ladder of policies is driven, where it is there."""
+    return load_suite(LADDER).scenes() if LADDER in suite_names() else []
 
 
 @lru_cache(maxsize=1)
