@@ -10,7 +10,7 @@ import numpy as np
 from drivewm.datatypes import Array
 from drivewm.evaluation.dream_card.answer import Answer, Chart, Claim, Row, Rows, Series
 from drivewm.evaluation.dream_card.patches import found_by_size
-from drivewm.evaluation.dream_card.reading import Counts, cell, claim, counted, segmented
+from drivewm.evaluation.dream_card.reading import Counts, cell, claim, counted, extent, frames_of, segmented
 from drivewm.evaluation.dream_card.sample import Sample
 from drivewm.evaluation.dream_card.strips import busiest, painted, write_strips
 from drivewm.evaluation.dreaming import FREE, LAYOUT, Images, Regime
@@ -35,7 +35,7 @@ PICTURES = 6
 
 def answer(sample: Sample, out: Path) -> Answer:
     """The question of this module, asked of ``sample``; pictures go to ``out``."""
-    sample = sample.some(len(sample.drives.images), _frames(sample, SECONDS))
+    sample = sample.some(len(sample.drives.images), frames_of(sample, SECONDS))
     shown: dict[str, tuple[str, Images]] = {
         EXACT: ("exact", sample.drives.images),
         FLOOR: ("floor", sample.through_autoencoder()),
@@ -47,7 +47,7 @@ def answer(sample: Sample, out: Path) -> Answer:
     counts = {name: counted(sample, images) for name, (_, images) in shown.items()}
     looked_at = {name: shown[name][1] for name in (EXACT, FLOOR, DREAM)}
     note = (
-        f"{len(sample.drives.images)} drives, {SECONDS:g} s. IoU of what is read with what was told; shares: of that in {EXACT}."
+        f"{extent(sample)}. IoU of what is read with what was told, and as a share of {EXACT}."
     )
     return Answer(
         key="layout",
@@ -70,10 +70,6 @@ def answer(sample: Sample, out: Path) -> Answer:
 
 
 _COLUMNS = (*(f"IoU {name}" for name in KINDS), *(f"share, {words}" for words in WORDS.values()))
-
-
-def _frames(sample: Sample, seconds: float) -> int:
-    return sample.drives.context + round(seconds * sample.rig.rate_hz)
 
 
 def _claims(sample: Sample, counts: Mapping[str, Counts]) -> tuple[Claim, ...]:
@@ -103,12 +99,12 @@ def _rows(sample: Sample, kinds: Mapping[str, str], counts: Mapping[str, Counts]
 
 def _taken_away(sample: Sample) -> Rows:
     """Which of the three ways to tell the layout carries it."""
-    few = sample.some(FEW, _frames(sample, FEW_SECONDS))
+    few = sample.some(FEW, frames_of(sample, FEW_SECONDS))
     kinds, counts = {EXACT: "exact"}, {EXACT: counted(few, few.drives.images)}
     for regime in (LAYOUT, *WITHOUT):
         kinds[regime.name] = "dream" if regime == LAYOUT else "naive"
         counts[regime.name] = counted(few, few.dreamed(regime))
-    note = f"{len(few.drives.images)} drives, {FEW_SECONDS:g} s. The raster shows all; boxes and lines tell it again as numbers."
+    note = f"{extent(few)}. The raster shows all; boxes and lines tell it again as numbers."
     return Rows("One condition taken away", _COLUMNS, _rows(few, kinds, counts), note)
 
 

@@ -104,3 +104,14 @@ def claim(name: str, measured: Measured | None, target: float | None, absent: st
 def cell(measured: Measured | None) -> Estimate | None:
     """A figure as a cell of a table."""
     return None if measured is None else measured[0]
+
+
+def frames_of(sample: Sample, seconds: float) -> int:
+    """The context and so many seconds after it."""
+    return sample.drives.context + round(seconds * sample.rig.rate_hz)
+
+
+def extent(sample: Sample) -> str:
+    """How much was looked at, in words."""
+    count, frames = sample.drives.images.shape[:2]
+    return f"{count} drives of {len(sample.seeds)} seeds, {(frames - sample.drives.context) / sample.rig.rate_hz:g} s each"
