@@ -46,9 +46,7 @@ def answer(sample: Sample, out: Path) -> Answer:
     }
     counts = {name: counted(sample, images) for name, (_, images) in shown.items()}
     looked_at = {name: shown[name][1] for name in (EXACT, FLOOR, DREAM)}
-    note = (
-        f"{extent(sample)}. IoU of what is read with what was told, and as a share of {EXACT}."
-    )
+    note = f"{extent(sample)}. IoU of what is read with what was told, and as a share of {EXACT}."
     return Answer(
         key="layout",
         question="Does it follow boxes and map?",

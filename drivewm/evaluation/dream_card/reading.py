@@ -10,7 +10,7 @@ import numpy as np
 
 from drivewm.datatypes import Array
 from drivewm.evaluation.dream_card.answer import Claim
-from drivewm.evaluation.dream_card.sample import Sample, bootstrapped, ratio_over
+from drivewm.evaluation.dream_card.sample import Sample, bootstrapped
 from drivewm.evaluation.dreaming import Images
 from drivewm.evaluation.intervals import Estimate
 from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE, Readers
@@ -61,7 +61,7 @@ class Counts:
         index = READ_CLASSES.index(name)
         if not self.told[..., index].any():
             return None
-        return ratio_over(self.both[..., index].sum(1), self.either[..., index].sum(1), sample)
+        return share_of(self.both[..., index].sum(1), self.either[..., index].sum(1), sample)
 
     def iou_over(self, other: Counts, name: str, sample: Sample) -> Measured | None:
         """The IoU as a share of another one's, for example of that in reference frames; None where the class is never told."""
@@ -69,7 +69,9 @@ class Counts:
         if not other.both[..., index].any():
             return None
         mine, theirs = ((c.both[..., index].sum(1), c.either[..., index].sum(1)) for c in (self, other))
-        return bootstrapped(lambda rows: shares(_iou(*mine, rows), _iou(*theirs, rows)), sample)
+        return bootstrapped(
+            lambda rows: shares(*(shares(both[rows].sum(-1), either[rows].sum(-1)) for both, either in (mine, theirs))), sample
+        )
 
 
 def counted(sample: Sample, shown: Images) -> Counts:
@@ -84,13 +86,16 @@ def counted(sample: Sample, shown: Images) -> Counts:
     return Counts(both, either, told)
 
 
+def share_of(above: Array, below: Array, sample: Sample) -> Measured | None:
+    """Sum over drives of ``above`` [B] over that of ``below`` [B]; drives with nothing below do not count, None if none has any."""
+    if not below.any():
+        return None
+    return bootstrapped(lambda rows: shares(above[rows].sum(-1), below[rows].sum(-1)), sample)
+
+
 def shares(above: Array, below: Array) -> Array:
     """above / below, NaN where there is nothing below."""
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
-
-
-def _iou(both: Array, either: Array, rows: Array) -> Array:
-    return shares(both[rows].sum(-1).astype(np.float64), either[rows].sum(-1).astype(np.float64))
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) > 0)
 
 
 def claim(name: str, measured: Measured | None, target: float | None, absent: str) -> Claim:
