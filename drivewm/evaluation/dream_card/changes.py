@@ -32,16 +32,19 @@ Shown = Mapping[str, Images]  # variant -> frames [B, T, V, H, W, 3]
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """What is to be seen: the changed drives, and their exact frames with what is read in them, by variant."""
+    """What is to be seen: the changed drives, and their exact frames, by variant."""
 
     sample: Sample
     changes: tuple[Changed, ...]
     exact: Mapping[str, Exact]
-    read: Mapping[str, Array]
 
-    @property
-    def late(self) -> slice:
-        return self.sample.late
+    def late(self, shown: Shown) -> Shown:
+        """Without the frames that were given."""
+        return {name: images[:, self.sample.late] for name, images in shown.items()}
+
+    def read(self, shown: Shown) -> dict[str, Array]:
+        """Labels of the frames that were not given."""
+        return {name: segmented(self.sample.readers, images) for name, images in self.late(shown).items()}
 
     def over(self, variant: str) -> Sample:
         return self.exact[variant].over(self.sample)
@@ -51,7 +54,7 @@ def answer(sample: Sample, out: Path) -> Answer:
     """The question of this module, asked of drives of its own under the seeds of ``sample``; pictures go to ``out``."""
     cases = _cases(sample.some(EACH))
     shown: dict[str, tuple[str, Shown]] = {
-        "reference frames": ("exact", {name: _images(exact) for name, exact in cases.exact.items()}),
+        "reference frames": ("exact", _images(cases.exact)),
         "through the autoencoder": ("floor", {name: cases.over(name).through_autoencoder() for name in VARIANTS}),
         "last frame for ever": ("naive", dict.fromkeys(VARIANTS, cases.over("plain").copied())),
         "free: never told of agents": ("naive", dict.fromkeys(VARIANTS, cases.over("plain").dreamed(FREE))),
@@ -84,23 +87,23 @@ def _cases(sample: Sample) -> Cases:
     frames, first = frames_of(sample, SECONDS), sample.drives.context
     changes = staged(sample, frames, lambda stage: changed(stage, first))
     exact = {name: filmed([getattr(change, name) for change in changes], sample.rig) for name in VARIANTS}
-    return Cases(sample, changes, exact, {name: segmented(sample.readers, _images(one)) for name, one in exact.items()})
+    return Cases(sample, changes, exact)
 
 
-def _images(exact: Exact) -> Images:
-    return exact.told["images"].numpy()
+def _images(exact: Mapping[str, Exact]) -> Shown:
+    return {name: one.told["images"].numpy() for name, one in exact.items()}
 
 
 def _findings(cases: Cases, shown: Shown) -> dict[str, Measured | None]:
     """Each of FINDINGS as a share over drives."""
-    read = {name: segmented(cases.sample.readers, shown[name]) for name in VARIANTS}
+    read, exact_read, late = cases.read(shown), cases.read(_images(cases.exact)), cases.sample.late
     sums = np.zeros((len(FINDINGS), len(cases.changes), 2), int)
     for row, change in enumerate(cases.changes):
         views = {
-            name: bodies(cases.exact[name].instance[row], cases.exact[name].semantics[row], who, cases.sample.drives.context)
+            name: bodies(cases.exact[name].instance[row, late], cases.exact[name].semantics[row, late], who)
             for name, who in (("plain", change.track_id), ("moved", change.track_id), ("added", change.added_id))
         }
-        here, exact = ({name: labels[name][row] for name in VARIANTS} for labels in (read, cases.read))
+        here, exact = ({name: labels[name][row] for name in VARIANTS} for labels in (read, exact_read))
         sums[:, row] = [
             found(here["plain"], exact["plain"], views["plain"]),
             found(here["added"], exact["added"], apart(views["added"], exact["plain"])),
@@ -114,17 +117,15 @@ def _findings(cases: Cases, shown: Shown) -> dict[str, Measured | None]:
 
 def _rest(cases: Cases, shown: Shown) -> tuple[Array, Array]:
     """Per drive [B]: mean change where nothing should change, of 255, and the share of pixels read alike there."""
-    plain, read = shown["plain"], segmented(cases.sample.readers, shown["plain"])
+    read, pictures, exact = cases.read(shown), cases.late(shown), cases.late(_images(cases.exact))
+    instance = {name: one.instance[:, cases.sample.late] for name, one in cases.exact.items()}
     apart, alike = np.zeros((2, len(cases.changes), len(VARIANTS) - 1))
     for row, change in enumerate(cases.changes):
         for column, name in enumerate(VARIANTS[1:]):
-            who = (change.track_id, change.added_id)
-            masks = [np.isin(cases.exact[variant].instance[row, cases.late], who) for variant in ("plain", name)]
-            pictures = [_images(cases.exact[variant])[row, cases.late] for variant in ("plain", name)]
-            keep = untouched(pictures[0], pictures[1], masks[0] | masks[1])
-            other = segmented(cases.sample.readers, shown[name][row])[cases.late]
-            apart[row, column] = np.abs(shown[name][row, cases.late].astype(np.int16) - plain[row, cases.late])[keep].mean()
-            alike[row, column] = (other == read[row, cases.late])[keep].mean()
+            changed_here = np.isin([instance["plain"][row], instance[name][row]], (change.track_id, change.added_id)).any(0)
+            keep = untouched(exact["plain"][row], exact[name][row], changed_here)
+            apart[row, column] = np.abs(pictures[name][row].astype(np.int16) - pictures["plain"][row])[keep].mean()
+            alike[row, column] = (read[name][row] == read["plain"][row])[keep].mean()
     return apart.mean(1), alike.mean(1)
 
 
@@ -150,7 +151,7 @@ def _claims(cases: Cases, dream: Mapping[str, Measured | None], rest: Mapping[st
 
 
 def _pictures(cases: Cases, dream: Shown, out: Path) -> tuple[tuple[str, str], ...]:
-    exact = {name: _images(one) for name, one in cases.exact.items()}
+    exact = _images(cases.exact)
     views: Sequence[Views] = [
         Views("added", "added", cases.exact["added"].instance, [change.added_id for change in cases.changes]),
         Views("plain", "removed", cases.exact["plain"].instance, [change.track_id for change in cases.changes]),

@@ -10,15 +10,16 @@ import numpy as np
 from drivewm.datatypes import Array
 from drivewm.evaluation.dream_card.answer import Answer, Chart, Claim, Row, Rows, Series
 from drivewm.evaluation.dream_card.patches import found_by_size
-from drivewm.evaluation.dream_card.reading import Counts, cell, claim, counted, extent, frames_of, segmented
+from drivewm.evaluation.dream_card.reading import Counts, cell, claim, counted, extent, frames_of, segmented, told_classes
 from drivewm.evaluation.dream_card.sample import Sample
 from drivewm.evaluation.dream_card.strips import busiest, painted, write_strips
 from drivewm.evaluation.dreaming import FREE, LAYOUT, Images, Regime
 from drivewm.evaluation.intervals import Estimate
-from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE
+from drivewm.evaluation.readers import READ_CLASSES
 from drivewm.worldmodel.conditions import FREE_REGIME
 
 SECONDS = 8.0  # of dream
+EVERY = 2  # of the frames after the context, so many apart, are read
 FEW, FEW_SECONDS = 3, 4.0  # drives of each seed from which single conditions are taken away
 KINDS = READ_CLASSES[1:]
 WORDS = {"road": "drivable ground", "vehicle": "vehicles", "pedestrian": "people"}
@@ -44,7 +45,7 @@ def answer(sample: Sample, out: Path) -> Answer:
         "free: past, motion and sky": ("naive", sample.dreamed(FREE)),
         DREAM: ("dream", sample.dreamed(LAYOUT)),
     }
-    counts = {name: counted(sample, images) for name, (_, images) in shown.items()}
+    counts = {name: counted(sample, images, _part(sample)) for name, (_, images) in shown.items()}
     looked_at = {name: shown[name][1] for name in (EXACT, FLOOR, DREAM)}
     note = f"{extent(sample)}. IoU of what is read with what was told, and as a share of {EXACT}."
     return Answer(
@@ -57,9 +58,9 @@ def answer(sample: Sample, out: Path) -> Answer:
         ),
         charts=tuple(_by_size(sample, looked_at, kind) for kind in ("vehicle", "pedestrian")),
         pictures=(_picture(sample, out, looked_at),),
-        method="A segmentation network that learned from reference frames alone reads every frame after the context. Told is the "
-        "layout: boxes of agents and polygons of the map, projected into the cameras. Figures are sums of pixels over drives; "
-        "intervals are 95 % bootstraps over drives within their seed.",
+        method="A segmentation network that learned from reference frames alone reads every second frame after the context. Told "
+        "is the layout: boxes of agents and polygons of the map, projected into the cameras. Figures are sums of pixels over "
+        "drives; intervals are 95 % bootstraps over drives within their seed.",
         not_shown=(
             "Outlines: an agent is told as its box, so reference frames do not reach an IoU of 1 either.",
             "Classes that the reader does not know: signals, poles, buildings, trees.",
@@ -68,6 +69,10 @@ def answer(sample: Sample, out: Path) -> Answer:
 
 
 _COLUMNS = (*(f"IoU {name}" for name in KINDS), *(f"share, {words}" for words in WORDS.values()))
+
+
+def _part(sample: Sample) -> slice:
+    return slice(sample.drives.context, None, EVERY)
 
 
 def _claims(sample: Sample, counts: Mapping[str, Counts]) -> tuple[Claim, ...]:
@@ -98,17 +103,17 @@ def _rows(sample: Sample, kinds: Mapping[str, str], counts: Mapping[str, Counts]
 def _taken_away(sample: Sample) -> Rows:
     """Which of the three ways to tell the layout carries it."""
     few = sample.some(FEW, frames_of(sample, FEW_SECONDS))
-    kinds, counts = {EXACT: "exact"}, {EXACT: counted(few, few.drives.images)}
+    kinds, counts = {EXACT: "exact"}, {EXACT: counted(few, few.drives.images, _part(few))}
     for regime in (LAYOUT, *WITHOUT):
         kinds[regime.name] = "dream" if regime == LAYOUT else "naive"
-        counts[regime.name] = counted(few, few.dreamed(regime))
+        counts[regime.name] = counted(few, few.dreamed(regime), _part(few))
     note = f"{extent(few)}. The raster shows all; boxes and lines tell it again as numbers."
     return Rows("One condition taken away", _COLUMNS, _rows(few, kinds, counts), note)
 
 
 def _by_size(sample: Sample, shown: Mapping[str, Images], kind: str) -> Chart:
     """How much is found of patches of one class by their size: small ones are lost first."""
-    series = tuple(Series(name, found_by_size(sample, images, kind)) for name, images in shown.items())
+    series = tuple(Series(name, found_by_size(sample, images, kind, _part(sample))) for name, images in shown.items())
     return Chart(
         f"Found of {WORDS[kind]}, by size", "size of a patch in one camera, log2 px", "share of told pixels read", series
     )
@@ -116,15 +121,16 @@ def _by_size(sample: Sample, shown: Mapping[str, Images], kind: str) -> Chart:
 
 def _picture(sample: Sample, out: Path, shown: Mapping[str, Images]) -> tuple[str, str]:
     """The views in which most of agents is told, one of each drive: told, and each row with what is read in it."""
-    told = READ_TABLE[sample.drives.told["label"][:, sample.late].numpy()]
+    part = _part(sample)
+    told = told_classes(sample, part)
     agents = np.isin(told, [READ_CLASSES.index(name) for name in ("vehicle", "two_wheeler", "pedestrian")]).sum((-1, -2))
     best: Array = agents.reshape(len(agents), -1).argmax(1)
     drives = busiest(agents.reshape(len(agents), -1).max(1), PICTURES)[:, 0]
     places = [(int(drive), *np.unravel_index(best[drive], agents.shape[1:])) for drive in drives]
     rows = [("told", [painted(told[place]) for place in places])]
     for name, images in shown.items():
-        frames = [images[:, sample.late][place] for place in places]
-        read = [segmented(sample.readers, images[:, sample.late][place[:2]][None])[0][place[2]] for place in places]
+        frames = [images[:, part][place] for place in places]
+        read = [segmented(sample.readers, images[:, part][place[:2]][None])[0][place[2]] for place in places]
         rows += [(name, frames), ("read in it", [painted(labels) for labels in read])]
     caption = "One moment each of several drives: told; reference, autoencoder and dream, each with what is read in it below."
     return write_strips(out / "layout-read.jpg", rows), caption

@@ -74,10 +74,15 @@ class Counts:
         )
 
 
-def counted(sample: Sample, shown: Images) -> Counts:
-    """What is read in the frames after the context of ``shown`` [B, T, V, H, W, 3], held against what the drives were told."""
-    read = segmented(sample.readers, shown[:, sample.late])
-    truth = READ_TABLE[sample.drives.told["label"][:, sample.late].numpy()]
+def told_classes(sample: Sample, part: slice) -> Array:
+    """Index into `READ_CLASSES` [B, F, V, H, W] as it was told in ``part`` of the frames."""
+    return READ_TABLE[sample.drives.told["label"][:, part].numpy()]
+
+
+def counted(sample: Sample, shown: Images, part: slice | None = None) -> Counts:
+    """What is read in ``part`` of the frames (those after the context) of ``shown`` [B, T, V, H, W, 3], against what was told."""
+    part = part or sample.late
+    read, truth = segmented(sample.readers, shown[:, part]), told_classes(sample, part)
     masks = [(read == index, truth == index) for index in range(len(READ_CLASSES))]
     both, either, told = (
         np.stack([combine(a, b).sum((2, 3, 4)) for a, b in masks], -1)
@@ -87,7 +92,7 @@ def counted(sample: Sample, shown: Images) -> Counts:
 
 
 def share_of(above: Array, below: Array, sample: Sample) -> Measured | None:
-    """Sum over drives of ``above`` [B] over that of ``below`` [B]; drives with nothing below do not count, None if none has any."""
+    """Sum over drives of ``above`` [B] over that of ``below`` [B]; None where nothing is below."""
     if not below.any():
         return None
     return bootstrapped(lambda rows: shares(above[rows].sum(-1), below[rows].sum(-1)), sample)

@@ -27,16 +27,15 @@ class Body:
     kinds: tuple[int, ...]
 
 
-def bodies(instance: Array, semantics: Array, track_id: int, first: int) -> list[Body]:
-    """All views [T, V, H, W] from frame ``first`` on that show enough of an agent."""
+def bodies(instance: Array, semantics: Array, track_id: int) -> list[Body]:
+    """All views [T, V, H, W] that show enough of an agent."""
     mask = instance == track_id
     out = []
     for frame, view in zip(*np.nonzero(mask.sum((-1, -2)) >= LEAST_PX), strict=True):
-        if frame >= first:
-            here = mask[frame, view]
-            kind = int(np.bincount(READ_TABLE[semantics[frame, view][here]]).argmax())
-            if kind in _ALIKE:
-                out.append(Body((int(frame), int(view)), here, _ALIKE[kind]))
+        here = mask[frame, view]
+        kind = int(np.bincount(READ_TABLE[semantics[frame, view][here]]).argmax())
+        if kind in _ALIKE:
+            out.append(Body((int(frame), int(view)), here, _ALIKE[kind]))
     return out
 
 

@@ -46,7 +46,7 @@ def stretches(seed: int, frames: int, rate_hz: float) -> Iterator[Staged]:
     while True:
         driven = drive_town(index, "val", STAGED_SEED + seed, seconds=DRIVE_S)
         scene = driven.drive.scene
-        every = round(1.0 / (rate_hz * scene.dt_s))
+        every = max(1, round(1.0 / (rate_hz * scene.dt_s)))
         states = driven.states[::every]
         spare = len(states.t_s) - frames - 1
         if spare >= 0:

@@ -13,7 +13,7 @@ from drivewm.evaluation.readers import READ_CLASSES
 
 COLOURS = np.array([(40, 44, 52), (118, 122, 130), (240, 160, 60), (80, 200, 250), (240, 80, 120), (210, 220, 90)], np.uint8)
 assert len(COLOURS) == len(READ_CLASSES)
-TILE_PX = (112, 168)
+TILE_PX = 112  # high
 
 
 def painted(read: Array) -> Array:
@@ -25,7 +25,7 @@ def write_strips(path: Path, rows: Sequence[tuple[str, Sequence[Array]]]) -> str
     """Named rows of pictures [H, W, 3] one below the other; returns the name of the file."""
     bands = []
     for name, pictures in rows:
-        tiles = [enlarged(picture, *TILE_PX) for picture in pictures]
+        tiles = [enlarged(one, TILE_PX, round(TILE_PX * one.shape[1] / one.shape[0])) for one in pictures]
         bands.append(beside([labelled(tiles[0], name), *tiles[1:]]))
     write_jpeg(path, stacked(bands), 72)
     return path.name
