@@ -47,10 +47,10 @@ def answer(sample: Sample, out: Path) -> Answer:
         key="cameras",
         question="Do the cameras agree with one another?",
         claims=(
-            _claim(
-                sample, "two cameras of one place differ, over the autoencoder's frames, layout-driven", sums[LAYOUT.name], floor
+            *(
+                _claim(sample, f"difference of two cameras at one place, over the autoencoder's, {name}", sums[name], floor)
+                for name in (LAYOUT.name, "free")
             ),
-            _claim(sample, "two cameras of one place differ, over the autoencoder's frames, free", sums["free"], floor),
             *apart_claims,
         ),
         tables=(
@@ -60,8 +60,8 @@ def answer(sample: Sample, out: Path) -> Answer:
         pictures=(_picture(sample, out, shown),),
         method="The layout's exact depth says where each pixel's place falls in the other cameras; unless something nearer hides "
         "it there, the two colours are compared, once a second. The difference is told as a share of that of the same pixels "
-        "paired wrongly, since a blurred picture differs little anywhere; claims hold these shares against one another. The second "
-        "table shows the same drives with every second camera from another dream, as if cameras did not know of their neighbours.",
+        "paired wrongly, since a blurred picture differs little anywhere; claims hold these shares against one another. The "
+        "second table shows the same drives with every second camera from another dream, as if cameras knew of no other.",
         not_shown=(
             "Agreement away from the narrow seams where cameras overlap.",
             "What free dreams show differently from what happened is compared at the depth that it would have had.",
