@@ -41,7 +41,7 @@ def same_places(log_depth: Array, rig: CameraRig) -> SamePlaces:
     here, there = (
         tuple(np.concatenate([np.zeros(0, int), *(pair[side][axis] for pair in pairs)]) for axis in range(3)) for side in (0, 1)
     )
-    return SamePlaces(here, there)  # type: ignore[arg-type]
+    return SamePlaces(here, there)
 
 
 def overlap_difference(images: Array, log_depth: Array, rig: CameraRig) -> float | None:

@@ -112,7 +112,7 @@ def _findings(cases: Cases, shown: Shown) -> dict[str, Measured | None]:
             gone(here["removed"], exact["plain"], apart(views["plain"], exact["removed"])),
             overlap(here["added"], views["added"]),
         ]
-    return {name: share_of(*counts.T, cases.sample) for name, counts in zip(FINDINGS, sums, strict=True)}
+    return {name: share_of(counts[:, 0], counts[:, 1], cases.sample) for name, counts in zip(FINDINGS, sums, strict=True)}
 
 
 def _rest(cases: Cases, shown: Shown) -> tuple[Array, Array]:

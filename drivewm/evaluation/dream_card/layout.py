@@ -77,9 +77,9 @@ def _part(sample: Sample) -> slice:
 
 def _claims(sample: Sample, counts: Mapping[str, Counts]) -> tuple[Claim, ...]:
     """Shares of the IoU in reference frames, held against the target; then of the floor's, to tell whose loss it is."""
-    against = [(EXACT, name, TARGET) for name in WORDS]
-    against += [(EXACT, name, None) for name in ("two_wheeler", "obstacle")]  # type: ignore[list-item]
-    against += [(FLOOR, name, None) for name in ("vehicle", "pedestrian")]  # type: ignore[list-item]
+    against: list[tuple[str, str, float | None]] = [(EXACT, name, TARGET) for name in WORDS]
+    against += [(EXACT, name, None) for name in ("two_wheeler", "obstacle")]
+    against += [(FLOOR, name, None) for name in ("vehicle", "pedestrian")]
     out = []
     for other, name, target in against:
         words = WORDS.get(name, name.replace("_", "-") + "s")

@@ -26,7 +26,7 @@ def segmented(readers: Readers, shown: Images) -> Array:
     """Index into `READ_CLASSES` [..., V, H, W] for frames uint8 [..., V, H, W, 3]; no frame is read twice in a process."""
     frames = shown.reshape(-1, *shown.shape[-4:])
     weights = readers.fingerprint().encode()
-    keys = [hashlib.blake2b(np.ascontiguousarray(frame), digest_size=16, key=weights).digest() for frame in frames]
+    keys = [hashlib.blake2b(frame.tobytes(), digest_size=16, key=weights).digest() for frame in frames]
     read = {key: _READ[key] for key in keys if key in _READ}
     fresh = list({key: row for row, key in enumerate(keys) if key not in read}.items())
     for start in range(0, len(fresh), AT_ONCE):
