@@ -62,15 +62,13 @@ def answer(sample: Sample, out: Path) -> Answer:
     rows = tuple(Row(name, kind, _cells(skies, *right[name])) for name, (kind, _) in shown.items())
     note = f"{extent(over)}; from {BEFORE_S:g} s on under another sky, judged from the second frame after the change on."
     columns = ("weather, as begun", "light, as begun", "weather, after the change", "light, after the change")
-    read = skies.read(shown[LAYOUT.name][1])
     return Answer(
         key="sky",
         question="Do weather and light reach the picture?",
         claims=_claims(skies, right),
         tables=(
             Rows("Frames whose sky is read as told", columns, rows, note),
-            _confusion(skies, "Weather", [str(one) for one in WEATHERS], skies.weather, read[0]),
-            _confusion(skies, "Light", [str(one) for one in LIGHTS], skies.light, read[1]),
+            *(table for name in (LAYOUT.name, "free") for table in _confusions(skies, name, shown[name][1])),
         ),
         charts=tuple(
             _over_time(skies, what, {name: pair[index] for name, pair in right.items()})
@@ -120,17 +118,21 @@ def _claims(skies: Skies, right: Mapping[str, tuple[Array, Array]]) -> tuple[Cla
     return tuple(out)
 
 
-def _confusion(skies: Skies, what: str, names: list[str], told: Array, read: Array) -> Rows:
-    """What the layout-driven dream is read as, in shares of the frames of each told value; before and after the change."""
-    parts = _parts(skies)
-    told, read = (np.concatenate([values[:, part].ravel() for part in parts]) for values in (told, read))
-    counts = np.zeros((4, 4))
-    np.add.at(counts, (told, read), 1)
-    rows = [
-        Row(f"told {name}", "dream", (*(counts[index] / max(1.0, counts[index].sum())).tolist(), f"{int(counts[index].sum())}"))
-        for index, name in enumerate(names)
-    ]
-    return Rows(f"{what} of the layout-driven dream", (*(f"read {name}" for name in names), "frames"), tuple(rows))
+def _confusions(skies: Skies, name: str, shown: Images) -> tuple[Rows, Rows]:
+    """What a dream is read as, in shares of the frames of each told value: weather and light, before and after the change."""
+    out = []
+    told = (skies.weather, skies.light)
+    for what, names, mine, read in zip(("Weather", "Light"), (WEATHERS, LIGHTS), told, skies.read(shown), strict=True):
+        counts = np.zeros((len(names), len(names)))
+        for part in _parts(skies):
+            np.add.at(counts, (mine[:, part], read[:, part]), 1)
+        frames = counts.sum(1)
+        rows = [
+            Row(f"told {one}", "dream", (*(count / max(1.0, total)).tolist(), f"{total:.0f}"))
+            for one, count, total in zip(names, counts, frames, strict=True)
+        ]
+        out.append(Rows(f"{what}, {name}: told and read", (*(f"read {one}" for one in names), "frames"), tuple(rows)))
+    return out[0], out[1]
 
 
 def _over_time(skies: Skies, what: str, right: Mapping[str, Array]) -> Chart:
