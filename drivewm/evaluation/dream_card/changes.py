@@ -119,14 +119,14 @@ def _rest(cases: Cases, shown: Shown) -> tuple[Array, Array]:
     """Per drive [B]: mean change where nothing should change, of 255, and the share of pixels read alike there."""
     read, pictures, exact = cases.read(shown), cases.late(shown), cases.late(_images(cases.exact))
     instance = {name: one.instance[:, cases.sample.late] for name, one in cases.exact.items()}
-    apart, alike = np.zeros((2, len(cases.changes), len(VARIANTS) - 1))
+    change_of_255, alike = np.zeros((2, len(cases.changes), len(VARIANTS) - 1))
     for row, change in enumerate(cases.changes):
         for column, name in enumerate(VARIANTS[1:]):
             changed_here = np.isin([instance["plain"][row], instance[name][row]], (change.track_id, change.added_id)).any(0)
             keep = untouched(exact["plain"][row], exact[name][row], changed_here)
-            apart[row, column] = np.abs(pictures[name][row].astype(np.int16) - pictures["plain"][row])[keep].mean()
+            change_of_255[row, column] = np.abs(pictures[name][row].astype(np.int16) - pictures["plain"][row])[keep].mean()
             alike[row, column] = (read[name][row] == read["plain"][row])[keep].mean()
-    return apart.mean(1), alike.mean(1)
+    return change_of_255.mean(1), alike.mean(1)
 
 
 def _row(cases: Cases, findings: Mapping[str, Measured | None], rest: tuple[Array, Array]) -> tuple[Estimate | None, ...]:

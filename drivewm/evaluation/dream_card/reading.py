@@ -39,15 +39,6 @@ def segmented(readers: Readers, shown: Images) -> Array:
     return np.stack([read[key] for key in keys]).reshape(shown.shape[:-1])
 
 
-def class_iou(read: Array, truth: Array) -> list[float | None]:
-    """Intersection over union of each of `READ_CLASSES` over all pixels; None where the class never occurs."""
-    out: list[float | None] = []
-    for index in range(len(READ_CLASSES)):
-        a, b = read == index, truth == index
-        out.append(float((a & b).sum() / (a | b).sum()) if b.any() else None)
-    return out
-
-
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Pixels of B drives with T frames by class [B, T, C], C those of `READ_CLASSES`."""
