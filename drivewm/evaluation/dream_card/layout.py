@@ -31,7 +31,7 @@ WITHOUT = (
     Regime("layout-driven, without the lines of the map", frozenset({"polylines"})),
     Regime("layout-driven, without the raster", frozenset({"layout"})),
 )
-PICTURES = 6
+PICTURES, LARGE_PX = 6, (600, 150)  # a large vehicle, a large person
 
 
 def answer(sample: Sample, out: Path) -> Answer:
@@ -120,10 +120,14 @@ def _by_size(sample: Sample, shown: Mapping[str, Images], kind: str) -> Chart:
 
 
 def _picture(sample: Sample, out: Path, shown: Mapping[str, Images]) -> tuple[str, str]:
-    """The views in which most of agents is told, one of each drive: told, and each row with what is read in it."""
+    """The views with most of agents, of each kind up to what is large, one of each drive; and what is read in them."""
     part = _part(sample)
     told = told_classes(sample, part)
-    agents = np.isin(told, [READ_CLASSES.index(name) for name in ("vehicle", "two_wheeler", "pedestrian")]).sum((-1, -2))
+    vehicles, people = (
+        np.isin(told, [READ_CLASSES.index(name) for name in names]).sum((-1, -2))
+        for names in (("vehicle",), ("two_wheeler", "pedestrian"))
+    )
+    agents = np.minimum(vehicles / LARGE_PX[0], 1.0) + np.minimum(people / LARGE_PX[1], 1.0)
     best: Array = agents.reshape(len(agents), -1).argmax(1)
     drives = busiest(agents.reshape(len(agents), -1).max(1), PICTURES)[:, 0]
     places = [(int(drive), *np.unravel_index(best[drive], agents.shape[1:])) for drive in drives]

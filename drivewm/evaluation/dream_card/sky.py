@@ -89,15 +89,16 @@ def _skies(sample: Sample) -> Skies:
     turn = frames_of(sample, BEFORE_S)
     frames = turn + round(AFTER_S * sample.rig.rate_hz)
     stages = staged(sample, frames, lambda stage: stage if len(set(stage.sky)) == 1 else None)
-    stages = tuple(stage.under(_another(stage, index), turn) for index, stage in enumerate(stages))
+    numbers = [int((sample.of_seed[:row] == seed).sum()) for row, seed in enumerate(sample.of_seed)]
+    stages = tuple(stage.under(_another(stage, number), turn) for stage, number in zip(stages, numbers, strict=True))
     over = filmed(stages, sample.rig).over(sample)
     return Skies(over, turn, *(over.drives.told[key].numpy() for key in ("weather", "light")))
 
 
-def _another(stage: Staged, index: int) -> Conditions:
-    """Other weather and other light, each of the three others as often."""
+def _another(stage: Staged, number: int) -> Conditions:
+    """Other weather and other light for drive ``number`` of a seed, each of the three others as often."""
     weather, light = WEATHERS.index(stage.sky[0].weather), LIGHTS.index(stage.sky[0].light)
-    return Conditions(WEATHERS[(weather + 1 + index % 3) % 4], LIGHTS[(light + 1 + index // 3 % 3) % 4])
+    return Conditions(WEATHERS[(weather + 1 + number % 3) % 4], LIGHTS[(light + 1 + (number + number // 3) % 3) % 4])
 
 
 def _parts(skies: Skies) -> tuple[slice, slice]:
