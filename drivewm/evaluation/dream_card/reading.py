@@ -1,0 +1,106 @@
+"""What the segmentation reader sees in frames, and how much of what was told is there: intersection over union."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivewm.datatypes import Array
+from drivewm.evaluation.dream_card.answer import Claim
+from drivewm.evaluation.dream_card.sample import Sample, bootstrapped, ratio_over
+from drivewm.evaluation.dreaming import Images
+from drivewm.evaluation.intervals import Estimate
+from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE, Readers
+
+Measured = tuple[Estimate, tuple[float, ...]]  # a figure with its interval, and the same of each seed alone
+
+AT_ONCE = 16  # frames
+KEPT_FRAMES = 6000  # of six cameras at 64 x 96 px: 220 MB
+_READ: OrderedDict[bytes, Array] = OrderedDict()  # of this process, the oldest first; a reading follows from its key alone
+
+
+def segmented(readers: Readers, shown: Images) -> Array:
+    """Index into `READ_CLASSES` [..., V, H, W] for frames uint8 [..., V, H, W, 3]; no frame is read twice in a process."""
+    frames = shown.reshape(-1, *shown.shape[-4:])
+    weights = readers.fingerprint().encode()
+    keys = [hashlib.blake2b(np.ascontiguousarray(frame), digest_size=16, key=weights).digest() for frame in frames]
+    read = {key: _READ[key] for key in keys if key in _READ}
+    fresh = list({key: row for row, key in enumerate(keys) if key not in read}.items())
+    for start in range(0, len(fresh), AT_ONCE):
+        part = fresh[start : start + AT_ONCE]
+        seen = readers.segment(np.stack([frames[row] for _, row in part]))
+        read |= {key: labels for (key, _), labels in zip(part, seen, strict=True)}
+    _READ.update(read)
+    while len(_READ) > KEPT_FRAMES:
+        _READ.popitem(last=False)
+    return np.stack([read[key] for key in keys]).reshape(shown.shape[:-1])
+
+
+def class_iou(read: Array, truth: Array) -> list[float | None]:
+    """Intersection over union of each of `READ_CLASSES` over all pixels; None where the class never occurs."""
+    out: list[float | None] = []
+    for index in range(len(READ_CLASSES)):
+        a, b = read == index, truth == index
+        out.append(float((a & b).sum() / (a | b).sum()) if b.any() else None)
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Pixels of B drives with T frames by class [B, T, C], C those of `READ_CLASSES`."""
+
+    both: Array  # told and read
+    either: Array  # told or read
+    told: Array
+
+    def iou(self, name: str, sample: Sample) -> Measured | None:
+        """Intersection over union over all drives; None where the class is never told."""
+        index = READ_CLASSES.index(name)
+        if not self.told[..., index].any():
+            return None
+        return ratio_over(self.both[..., index].sum(1), self.either[..., index].sum(1), sample)
+
+    def iou_over(self, other: Counts, name: str, sample: Sample) -> Measured | None:
+        """The IoU as a share of another one's, for example of that in reference frames; None where the class is never told."""
+        index = READ_CLASSES.index(name)
+        if not other.both[..., index].any():
+            return None
+        mine, theirs = ((c.both[..., index].sum(1), c.either[..., index].sum(1)) for c in (self, other))
+        return bootstrapped(lambda rows: shares(_iou(*mine, rows), _iou(*theirs, rows)), sample)
+
+
+def counted(sample: Sample, shown: Images) -> Counts:
+    """What is read in the frames after the context of ``shown`` [B, T, V, H, W, 3], held against what the drives were told."""
+    read = segmented(sample.readers, shown[:, sample.late])
+    truth = READ_TABLE[sample.drives.told["label"][:, sample.late].numpy()]
+    masks = [(read == index, truth == index) for index in range(len(READ_CLASSES))]
+    both, either, told = (
+        np.stack([combine(a, b).sum((2, 3, 4)) for a, b in masks], -1)
+        for combine in (np.logical_and, np.logical_or, lambda _, truth: truth)
+    )
+    return Counts(both, either, told)
+
+
+def shares(above: Array, below: Array) -> Array:
+    """above / below, NaN where there is nothing below."""
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+
+
+def _iou(both: Array, either: Array, rows: Array) -> Array:
+    return shares(both[rows].sum(-1).astype(np.float64), either[rows].sum(-1).astype(np.float64))
+
+
+def claim(name: str, measured: Measured | None, target: float | None, absent: str) -> Claim:
+    """A figure that is better the higher it is; ``absent`` says why it is not measured."""
+    if measured is None:
+        return Claim(name, None, target, note=absent)
+    estimate, by_seed = measured
+    return Claim(name, estimate, target, by_seed=by_seed if np.isfinite(by_seed).all() else ())
+
+
+def cell(measured: Measured | None) -> Estimate | None:
+    """A figure as a cell of a table."""
+    return None if measured is None else measured[0]
