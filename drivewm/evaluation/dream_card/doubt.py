@@ -60,7 +60,7 @@ def answer(sample: Sample, out: Path) -> Answer:
 
 
 def _claims(sample: Sample, case: Case, curve: Curve | None) -> list[Claim]:
-    name, doubt, error, out = case.regime.name, case.scores()[DOUBT], case.error, []
+    name, doubt, error, out = case.regime.name, case.scores[DOUBT], case.error, []
     for what, (bad, asked) in case.bad.items():
         found = area(doubt, bad, asked, sample)
         if found is None:
@@ -88,7 +88,7 @@ def _claims(sample: Sample, case: Case, curve: Curve | None) -> list[Claim]:
 
 def _table(sample: Sample, case: Case) -> Rows:
     lines = []
-    for name, score in case.scores().items():
+    for name, score in case.scores.items():
         areas = [area(score, bad, asked, sample) for bad, asked in case.bad.values()]
         kind = {TRUTH: "exact", DOUBT: "dream"}.get(name, "naive")
         removed = risk_removed(score.ravel(), case.error.ravel())
@@ -100,7 +100,7 @@ def _table(sample: Sample, case: Case) -> Rows:
 
 def _refusing(sample: Sample, case: Case) -> Chart:
     error, series = case.error, []
-    for name, score in {**case.scores(), "by chance": np.zeros(error.shape)}.items():
+    for name, score in {**case.scores, "by chance": np.zeros(error.shape)}.items():
         points = []
         for share in np.arange(1, 11) / 10:
             kept = score <= np.quantile(score, share)

@@ -30,20 +30,13 @@ class Case:
     exact: Images  # the reference after the autoencoder
     doubt: Array  # squared [B, F, V, h, w]
     squared: Array  # error, grey levels [B, F, V, h, w]
+    scores: dict[str, Array]  # what may foretell an error [B, F, V]: the error itself, naive signals, the doubt
     bad: dict[str, tuple[Array, Array]]  # what can be wrong with a camera: bool [B, F, V], and which cameras are asked
 
     @property
     def error(self) -> Array:
         """Root mean square of every camera [B, F, V]."""
         return np.asarray(np.sqrt(self.squared.mean((-1, -2))))
-
-    def scores(self) -> dict[str, Array]:
-        """What may foretell an error [B, F, V]: the error itself, naive signals, the doubt."""
-        grey = self.shown.mean(-1, dtype=np.float32)
-        detail = np.abs(np.diff(grey, axis=-1)).mean((-1, -2)) + np.abs(np.diff(grey, axis=-2)).mean((-1, -2))
-        seconds = np.broadcast_to(np.arange(self.shown.shape[1])[:, None], detail.shape).astype(np.float64)
-        doubt = np.sqrt(self.doubt.mean((-1, -2)))
-        return {TRUTH: self.error, "seconds dreamed": seconds, "detail in the picture": detail, DOUBT: doubt}
 
 
 def case_of(sample: Sample, regime: Regime) -> Case:
@@ -58,7 +51,14 @@ def case_of(sample: Sample, regime: Regime) -> Case:
         "misread": ((here != there).mean((-1, -2)) > MISREAD_SHARE, everywhere),
         "object missing": (found < FOUND_SHARE * count, count >= OBJECT_PX),
     }
-    return Case(regime, shown, exact, sample.doubt(regime), squared, bad)
+    grey, doubt = shown.mean(-1, dtype=np.float32), sample.doubt(regime)
+    scores = {
+        TRUTH: np.sqrt(error),
+        "seconds dreamed": np.broadcast_to(np.arange(error.shape[1])[:, None], error.shape).astype(np.float64),
+        "detail in the picture": sum(np.abs(np.diff(grey, axis=axis)).mean((-1, -2)) for axis in (-1, -2)),
+        DOUBT: np.sqrt(doubt.mean((-1, -2))),
+    }
+    return Case(regime, shown, exact, doubt, squared, scores, bad)
 
 
 def area(score: Array, bad: Array, asked: Array, sample: Sample) -> tuple[Estimate, tuple[float, ...]] | None:

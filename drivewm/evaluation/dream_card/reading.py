@@ -10,7 +10,7 @@ import numpy as np
 
 from drivewm.datatypes import Array
 from drivewm.evaluation.dream_card.answer import Claim
-from drivewm.evaluation.dream_card.sample import Sample, bootstrapped, ratio_over
+from drivewm.evaluation.dream_card.sample import Sample, bootstrapped
 from drivewm.evaluation.dreaming import Images
 from drivewm.evaluation.intervals import Estimate
 from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE, Readers
@@ -26,7 +26,7 @@ def segmented(readers: Readers, shown: Images) -> Array:
     """Index into `READ_CLASSES` [..., V, H, W] for frames uint8 [..., V, H, W, 3]; no frame is read twice in a process."""
     frames = shown.reshape(-1, *shown.shape[-4:])
     weights = readers.fingerprint().encode()
-    keys = [hashlib.blake2b(np.ascontiguousarray(frame), digest_size=16, key=weights).digest() for frame in frames]
+    keys = [hashlib.blake2b(frame.tobytes(), digest_size=16, key=weights).digest() for frame in frames]
     read = {key: _READ[key] for key in keys if key in _READ}
     fresh = list({key: row for row, key in enumerate(keys) if key not in read}.items())
     for start in range(0, len(fresh), AT_ONCE):
@@ -61,7 +61,7 @@ class Counts:
         index = READ_CLASSES.index(name)
         if not self.told[..., index].any():
             return None
-        return ratio_over(self.both[..., index].sum(1), self.either[..., index].sum(1), sample)
+        return share_of(self.both[..., index].sum(1), self.either[..., index].sum(1), sample)
 
     def iou_over(self, other: Counts, name: str, sample: Sample) -> Measured | None:
         """The IoU as a share of another one's, for example of that in reference frames; None where the class is never told."""
@@ -69,13 +69,20 @@ class Counts:
         if not other.both[..., index].any():
             return None
         mine, theirs = ((c.both[..., index].sum(1), c.either[..., index].sum(1)) for c in (self, other))
-        return bootstrapped(lambda rows: shares(_iou(*mine, rows), _iou(*theirs, rows)), sample)
+        return bootstrapped(
+            lambda rows: shares(*(shares(both[rows].sum(-1), either[rows].sum(-1)) for both, either in (mine, theirs))), sample
+        )
 
 
-def counted(sample: Sample, shown: Images) -> Counts:
-    """What is read in the frames after the context of ``shown`` [B, T, V, H, W, 3], held against what the drives were told."""
-    read = segmented(sample.readers, shown[:, sample.late])
-    truth = READ_TABLE[sample.drives.told["label"][:, sample.late].numpy()]
+def told_classes(sample: Sample, part: slice) -> Array:
+    """Index into `READ_CLASSES` [B, F, V, H, W] as it was told in ``part`` of the frames."""
+    return READ_TABLE[sample.drives.told["label"][:, part].numpy()]
+
+
+def counted(sample: Sample, shown: Images, part: slice | None = None) -> Counts:
+    """What is read in ``part`` of the frames (those after the context) of ``shown`` [B, T, V, H, W, 3], against what was told."""
+    part = part or sample.late
+    read, truth = segmented(sample.readers, shown[:, part]), told_classes(sample, part)
     masks = [(read == index, truth == index) for index in range(len(READ_CLASSES))]
     both, either, told = (
         np.stack([combine(a, b).sum((2, 3, 4)) for a, b in masks], -1)
@@ -84,13 +91,16 @@ def counted(sample: Sample, shown: Images) -> Counts:
     return Counts(both, either, told)
 
 
+def share_of(above: Array, below: Array, sample: Sample) -> Measured | None:
+    """Sum over drives of ``above`` [B] over that of ``below`` [B]; None where nothing is below."""
+    if not below.any():
+        return None
+    return bootstrapped(lambda rows: shares(above[rows].sum(-1), below[rows].sum(-1)), sample)
+
+
 def shares(above: Array, below: Array) -> Array:
     """above / below, NaN where there is nothing below."""
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
-
-
-def _iou(both: Array, either: Array, rows: Array) -> Array:
-    return shares(both[rows].sum(-1).astype(np.float64), either[rows].sum(-1).astype(np.float64))
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) > 0)
 
 
 def claim(name: str, measured: Measured | None, target: float | None, absent: str) -> Claim:
@@ -104,3 +114,14 @@ def claim(name: str, measured: Measured | None, target: float | None, absent: st
 def cell(measured: Measured | None) -> Estimate | None:
     """A figure as a cell of a table."""
     return None if measured is None else measured[0]
+
+
+def frames_of(sample: Sample, seconds: float) -> int:
+    """The context and so many seconds after it."""
+    return sample.drives.context + round(seconds * sample.rig.rate_hz)
+
+
+def extent(sample: Sample) -> str:
+    """How much was looked at, in words."""
+    count, frames = sample.drives.images.shape[:2]
+    return f"{count} drives of {len(sample.seeds)} seeds, {(frames - sample.drives.context) / sample.rig.rate_hz:g} s each"
