@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 from drivewm.datatypes import Array
 from drivewm.evaluation.dream_card.answer import Answer, Chart, Claim, Row, Rows, Series
 from drivewm.evaluation.dream_card.doubting import DOUBT, FOUND_SHARE, MISREAD_SHARE, OBJECT_PX, TRUTH, Case, area, case_of
+from drivewm.evaluation.dream_card.reading import claim
 from drivewm.evaluation.dream_card.sample import Sample, bootstrapped, ratio_over
 from drivewm.evaluation.dreaming import FREE, LAYOUT
 from drivewm.evaluation.pictures import beside, enlarged, labelled, stacked, write_jpeg
@@ -40,8 +42,8 @@ def answer(sample: Sample, out: Path) -> Answer:
     steps = sample.pipeline.transformer.size.dream_steps
     if steps < 2:
         note = "with a single denoising step there is no second guess to compare"
-        claims = (Claim("AUROC", None, TARGET, note=note),)
-        return Answer("doubt", "Does it know when it lies?", claims, method=METHOD, not_shown=NOT_SHOWN)
+        unknown = Claim("AUROC", None, TARGET, note=note)
+        return Answer("doubt", "Does it know when it lies?", (unknown,), method=METHOD, not_shown=NOT_SHOWN)
     world = sample.pipeline
     calibration = calibration_in(Path(world.name_or_path), world.identity()) if world.name_or_path else None
     cases = [case_of(sample, regime) for regime in (LAYOUT, FREE)]
@@ -62,12 +64,8 @@ def answer(sample: Sample, out: Path) -> Answer:
 def _claims(sample: Sample, case: Case, curve: Curve | None) -> list[Claim]:
     name, doubt, error, out = case.regime.name, case.scores[DOUBT], case.error, []
     for what, (bad, asked) in case.bad.items():
-        found = area(doubt, bad, asked, sample)
-        if found is None:
-            out.append(Claim(f"{name}: AUROC, {what}", None, TARGET, note="all cameras or none are"))
-        else:
-            note = f"{bad[asked].mean():.0%} of {int(asked.sum())} cameras are"
-            out.append(Claim(f"{name}: AUROC, {what}", found[0], TARGET, by_seed=found[1], note=note))
+        told = claim(f"{name}: AUROC, {what}", area(doubt, bad, asked, sample), TARGET, "all cameras or none are")
+        out.append(replace(told, note=told.note or f"{bad[asked].mean():.0%} of {int(asked.sum())} cameras are"))
     kept = doubt <= np.quantile(doubt, 1.0 - REFUSED)
 
     def kept_over_all(rows: Array) -> Array:

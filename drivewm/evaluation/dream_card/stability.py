@@ -119,7 +119,8 @@ def _drifts(sample: Sample, row: Read) -> list[Claim]:
             out.append(Claim(name, None, TARGET, higher_is_better=False, note=reason))
         else:
             target, told_too = (TARGET, "") if windows >= WINDOWS else (None, f"; the target is set for {WINDOWS}")
-            out.append(Claim(name, drift[0], target, False, drift[1], note=told + told_too))
+            by_seed = drift[1] if np.isfinite(drift[1]).all() else ()
+            out.append(Claim(name, drift[0], target, False, by_seed, note=told + told_too))
     return out
 
 

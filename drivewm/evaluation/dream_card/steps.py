@@ -124,7 +124,8 @@ def _table(sample: Sample, rows: list[Shown], speeds: dict[int, tuple[Estimate, 
     exact, lines = rows[0].signs.counts, []
     for row in rows:
         shares = [row.signs.counts.iou_over(exact, kind, sample) for kind in KINDS]
-        errors = [ratio_over(*(part.sum(1) for part in row.signs.parts(sign)), sample) for sign in ("speed", "place")]
+        sums = [[part.sum(1) for part in row.signs.parts(sign)] for sign in ("speed", "place")]
+        errors = [ratio_over(wrong, of, sample) for wrong, of in sums]
         likeness = None if row.kind == "exact" else mean_over(_psnr_db(row.images, sample), sample)
         cells = [None if cell is None else cell[0] for cell in (*shares, *errors, likeness)]
         fast = (None, None) if row.steps is None else speeds[row.steps]

@@ -1,4 +1,4 @@
-"""What is training inside the dream worth? Read from a result that was made by training policies, which takes longer than a card."""
+"""What is training inside the dream worth? Read from a result made by training policies, which takes longer than a card."""
 
 from __future__ import annotations
 
