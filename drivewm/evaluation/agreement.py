@@ -58,7 +58,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """[P, S]: scores of both worlds, zero where ``known`` is false; which scenario each scene [S] is drawn from, what it weighs."""
+    """[P, S]: scores of both worlds, zero where ``known`` is false; scenario and weight of each scene [S]."""
 
     judged: Array
     reference: Array
@@ -69,7 +69,8 @@ class _Cells:
 
     def of(self, scenes: Array) -> _Cells:
         events = {kind: (a[:, scenes], b[:, scenes]) for kind, (a, b) in self.events.items()}
-        return _Cells(self.judged[:, scenes], self.reference[:, scenes], self.known[:, scenes], self.scenario[scenes], self.weight[scenes], events)
+        tables = (self.judged[:, scenes], self.reference[:, scenes], self.known[:, scenes])
+        return _Cells(*tables, self.scenario[scenes], self.weight[scenes], events)
 
 
 def agreement(judged: ScoreTable, reference: ScoreTable, seed: int = 0) -> Agreement:

@@ -1,6 +1,6 @@
-"""A policy that drives worse in a way that is said: ``expert:late-2``, ``teacher:static-0.5:without-front``, in words after its name.
+"""A policy that drives worse in a way that is said by words after its name: ``expert:late-2``, ``teacher:static-0.5:blur-8``.
 
-What can be wrong is what it sees (frames, or for a privileged policy the truth), what it is told, and what becomes of its plans.
+What can be wrong is what it sees (frames, or for a privileged policy the truth), what it is told, and what becomes of plans.
 Chance follows from the seed and from where a car begins, so it is the same in every world and in every batch.
 """
 
