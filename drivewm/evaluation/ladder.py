@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from drivewm.config import content_folder, runs_root
 from drivewm.errors import InputError
+from drivewm.policies.impaired import SIGHT
 from drivewm.policies.load import load_policy
 from drivewm.protocols import Policy
 from drivewm.scenarios.schema import Part
@@ -53,6 +54,11 @@ class Rung:
     sees: str  # "pixels", "truth" or "nothing"
     quick: bool = False
     control: bool = False
+
+    @property
+    def own_plans(self) -> bool:
+        """Nothing but what it sees is worse than it was."""
+        return all(word.partition("-")[0] in SIGHT for word in self.name.split(":")[1:])
 
     def policy(self) -> Policy:
         """Raises InputError where the policy is handed the truth and its recipe does not say so, or the other way round."""

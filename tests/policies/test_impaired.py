@@ -31,12 +31,15 @@ def test_who_does_not_see_cars_hits_one_and_who_does_not_see_pedestrians_stops_b
     assert sighted.ended == "horizon" and sighted.states.ego_speed_mps[-1] < 0.5
 
 
-def test_a_late_driver_brakes_as_much_later_as_its_plans_are() -> None:
-    """Braking for a standing car that comes within 15 m: the latest plan is 4 frames of 0.2 s old."""
-    at_once, late = (drives(name, STANDING)[0].states for name in ("idm", "idm:late-4"))
-    begins = [float(states.t_s[np.argmax(states.ego_accel_mps2 < -1.0)]) for states in (at_once, late)]
-    assert begins[1] - begins[0] == pytest.approx(0.8, abs=0.21)
-    assert late.ego_accel_mps2.min() < at_once.ego_accel_mps2.min()
+def test_a_late_driver_follows_the_plan_of_four_frames_ago() -> None:
+    """The plan of `constant_velocity` tells the speed at which it was made."""
+    late, memory = load_policy("constant_velocity:late-4"), load_policy("constant_velocity:late-4").start(1, 0)
+    planned = []
+    for speed_mps in range(1, 9):
+        seen = moment(float(speed_mps))
+        plan, memory = late.act(seen, memory)
+        planned.append(float(plan.speed_mps[0, 0]))
+    assert planned == [1, 1, 1, 1, 1, 2, 3, 4]
 
 
 def test_who_keeps_half_of_its_speed_stops_later_and_who_keeps_all_of_it_not_at_all() -> None:
@@ -46,10 +49,10 @@ def test_who_keeps_half_of_its_speed_stops_later_and_who_keeps_all_of_it_not_at_
     assert half.states.ego_speed_mps[30] > first[30] + 0.5
 
 
-def test_who_takes_the_limit_for_half_drives_at_half_of_it() -> None:
-    free = straight_scene(ego_mps=13.0, horizon_s=12.0, limit_mps=13.9)
-    slow = drives("teacher:limit-0.5", free)[0].states.ego_speed_mps[-1]
-    assert slow == pytest.approx(0.5 * 13.9, abs=1.0)
+def test_who_takes_the_limit_for_half_drives_up_to_half_of_it() -> None:
+    free = straight_scene(ego_mps=4.0, horizon_s=10.0, limit_mps=13.9)
+    slow, swift = (drives(name, free)[0].states.ego_speed_mps[-1] for name in ("expert:limit-0.5", "expert"))
+    assert slow == pytest.approx(0.5 * 13.9, abs=0.5) and swift == pytest.approx(13.9, abs=1.0)
 
 
 def test_noise_makes_a_driver_swerve_and_is_the_same_alone_and_among_others() -> None:
@@ -60,11 +63,10 @@ def test_noise_makes_a_driver_swerve_and_is_the_same_alone_and_among_others() ->
     np.testing.assert_allclose(alone.states.ego_xy_yaw_world, among.states.ego_xy_yaw_world)
 
 
-def moment() -> Observation:
-    rng = np.random.default_rng(0)
-    state = Engine([STANDING]).start().world
+def moment(speed_mps: float = 12.0) -> Observation:
+    rng, scene = np.random.default_rng(0), straight_scene(ego_mps=speed_mps)
     images = rng.integers(0, 256, (1, 6, 64, 96, 3), np.uint8)
-    return Observer([STANDING], 2).observe(images, state)
+    return Observer([scene], 2).observe(images, Engine([scene]).start().world)
 
 
 def test_a_driver_that_is_shown_noise_plans_the_same_whatever_is_there_and_a_seeing_one_does_not() -> None:

@@ -48,9 +48,10 @@ class Climb:
         judged, reference = (tuple((row[index],) for row in rows) for rows in (self.judged, self.reference))
         return replace(self, judged=judged, reference=reference)
 
-    def pixels(self) -> Climb:
-        """Those that know the world through its pixels alone."""
-        return self.only([i for i, rung in enumerate(self.rungs) if rung.sees == "pixels"])
+    def pixels(self, own_plans: bool = False) -> Climb:
+        """Those that know the world through its pixels alone; with ``own_plans`` those of them whose plans are not made worse."""
+        chosen = [i for i, rung in enumerate(self.rungs) if rung.sees == "pixels" and (rung.own_plans or not own_plans)]
+        return self.only(chosen)
 
 
 @dataclass(frozen=True, slots=True)
