@@ -94,7 +94,7 @@ def climb(ladder: Ladder, world: str, folder: Path, quick: bool, progress: Progr
 
 def drive_task(task: _Task) -> str:
     """In a process of its own."""
-    score_suite(task.policy, task.suite, task.world, task.out, ScoreOptions(task.seed))
+    score_suite(task.policy, task.suite, task.world, task.out, ScoreOptions(task.seed, batch=len(task.suite.files)))
     return str(task.out)
 
 
