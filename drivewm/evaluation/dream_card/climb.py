@@ -25,7 +25,7 @@ QUICK_SCENES = 2  # of each seed
 RESULT = "result.json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Climb:
     """What the ladder did: a result for each rung and seed [P][S] in the judged world and in the reference."""
 

@@ -56,7 +56,7 @@ def events(climb: Climb) -> Answer:
         each = tuple(one.all.kappas[kind].value for one in seeds if one and kind in one.all.kappas)
         kappa = told(found.all.kappas.get(kind)) if found else None
         counts = f"in {tally.judged} drives of the world, {tally.reference} of the reference"
-        note = why or (counts if kappa else "all drives alike, so there is nothing to agree on")
+        note = counts if kappa else why or "all drives alike, so there is nothing to agree on"
         claims.append(Claim(f"kappa, {_shown(kind)}", kappa, TARGET, by_seed=each, note=note))
     hit = tallies.get("collision")
     late = _error(hit) if hit else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import fsum
 
 from drivewm.errors import InputError
@@ -52,6 +53,7 @@ def ranking(climb: Climb, suite: str) -> Answer:
     return Answer(KEY, QUESTION, tuple(claims), tuple(tables), (_scatter(climb),), (), method, (*NOT_SHOWN, *_left_out(climb)))
 
 
+@lru_cache(maxsize=16)  # several tables ask for the same
 def agreed(climb: Climb, void_too: bool = False) -> tuple[Agreement | None, str]:
     """How far both worlds agree about policies that have drives which count, and what cannot be told, in a sentence."""
     judged = [together(row) for row in climb.judged]
