@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from drivewm.config import content_folder
+from drivewm.config import shipped_content
 from drivewm.distill.export import write_onnx_alone
 from drivewm.evaluation.ladder import TrainedDocument
 from drivewm.evaluation.worlds import load_world
@@ -25,7 +25,7 @@ def make_ladder(
     """What is not there yet; a killed run goes on. Age n is the large policy after n rounds of recording and learning."""
     files = [out / f"teacher-{age}.safetensors" for age in range(1, recipe.ages + 1)]
     if not all(file.is_file() for file in files):
-        scene_at = catalogue_scenes(find(content_folder("scenarios")), recipe.seed)
+        scene_at = catalogue_scenes(find(shipped_content("scenarios")), recipe.seed)
         options = TeacherOptions(recipe.ages, recipe.drives, steps_per_round=recipe.steps, batch=recipe.batch, seed=recipe.seed)
         train_teacher(scene_at, load_world("raster"), out / "training", options, on_log, progress)
         for number, file in enumerate(files):

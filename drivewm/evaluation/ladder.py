@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from drivewm.config import content_folder, runs_root
+from drivewm.config import runs_root, shipped_content
 from drivewm.errors import InputError
+from drivewm.evaluation.suite import Suite, load_suite
 from drivewm.policies.impaired import SIGHT
 from drivewm.policies.load import load_policy
 from drivewm.protocols import Policy
@@ -78,6 +79,10 @@ class Ladder:
     missing: tuple[str, ...]
     trained: TrainedDocument
 
+    def scenes(self) -> Suite:
+        """The suite that all drive, also one that comes with drivewm."""
+        return load_suite(shipped_content("eval") / "suites" / f"{self.suite}.yaml", shipped_content("scenarios"))
+
 
 def made_folder() -> Path:
     """Where `drivewm train ladder` puts the files of the ladder unless it is told otherwise."""
@@ -85,8 +90,11 @@ def made_folder() -> Path:
 
 
 def load_ladder(path: str | Path | None = None, made: Path | None = None) -> Ladder:
-    """The recipes in a file, by default the ladder that comes with drivewm; files are looked for in ``made``."""
-    source = read_source(path or content_folder("policies") / "ladder.yaml")
+    """The recipes in a file; files are looked for in ``made``.
+
+    By default the ladder that comes with drivewm, whatever the workspace holds: a card must mean the same everywhere.
+    """
+    source = read_source(path or shipped_content("policies") / "ladder.yaml")
     try:
         document = LadderDocument.model_validate(source.tree)
     except ValidationError as error:

@@ -16,7 +16,6 @@ from drivewm.evaluation.dream_card.ranking import ranking
 from drivewm.evaluation.intervals import Estimate
 from drivewm.evaluation.ladder import Rung, load_ladder
 from drivewm.evaluation.score import SuiteResult
-from drivewm.evaluation.suite import load_suite
 from drivewm.evaluation.summary import summarise
 from drivewm.store import provenance
 
@@ -94,7 +93,7 @@ def test_the_ladder_has_enough_policies_that_know_the_world_by_its_pixels(tmp_pa
     assert len(ladder.rungs) + len(ladder.missing) >= 20 and len(pixels) >= 10
     assert sum(rung.quick for rung in ladder.rungs) == 8 and sum(rung.control for rung in ladder.rungs) == 1
     assert len({rung.policy().spec.id for rung in ladder.rungs}) == len(ladder.rungs)  # and each is what its recipe says
-    suite = load_suite(ladder.suite)
+    suite = ladder.scenes()
     split = [set(part.files) for part in parts(suite, quick=False)]
     assert sum(map(len, split)) == len(set.union(*split)) == len(suite.files) and len(split) == 3
 

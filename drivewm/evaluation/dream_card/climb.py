@@ -13,7 +13,7 @@ from drivewm.evaluation.dream_card.sample import Progress
 from drivewm.evaluation.gate import gate_for
 from drivewm.evaluation.ladder import Ladder, Rung
 from drivewm.evaluation.score import ScoreOptions, SuiteResult, score_suite
-from drivewm.evaluation.suite import Suite, load_suite
+from drivewm.evaluation.suite import Suite
 from drivewm.evaluation.summary import summarise
 from drivewm.evaluation.worlds import load_world
 from drivewm.execution import Unit, run_units
@@ -68,7 +68,7 @@ class _Task:
 def climb(ladder: Ladder, world: str, folder: Path, quick: bool, progress: Progress) -> Climb:
     """Drive what is not driven yet; a killed run goes on. ``quick``: few policies, few scenes."""
     rungs = tuple(rung for rung in ladder.rungs if rung.quick or not quick)
-    suite, policies = load_suite(ladder.suite), [rung.policy().spec.id for rung in rungs]
+    suite, policies = ladder.scenes(), [rung.policy().spec.id for rung in rungs]
     tasks: list[_Task] = []
     units: list[Unit] = []
     for shown in (world, REFERENCE):
@@ -85,7 +85,11 @@ def climb(ladder: Ladder, world: str, folder: Path, quick: bool, progress: Progr
     def told(done: int, total: int) -> None:
         progress(done, total, "the ladder of policies")
 
-    run_units(units, drive_task, folder=folder / "ladder" / "units", workers=WORKERS, progress=told)
+    kept = folder / "ladder" / "units"
+    for task, unit in zip(tasks, units, strict=True):  # what somebody removed is driven again
+        if not (task.out / RESULT).is_file():
+            (kept / f"{unit.key}.json").unlink(missing_ok=True)
+    run_units(units, drive_task, folder=kept, workers=WORKERS, progress=told)
     results = [load_record(SuiteResult, task.out / RESULT) for task in tasks]
     seeds = len(suite.seeds)
     rows = [tuple(results[start : start + seeds]) for start in range(0, len(results), seeds)]
