@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from drivewm.evaluation.figures import Bars, DriveMap, Grid, Histogram, Intervals, Photo, Ranges
+from drivewm.evaluation.timeline import Timeline
 from drivewm.store import atomic_write
 
-Figure = Photo | DriveMap | Histogram | Bars | Ranges | Intervals | Grid
+Figure = Photo | DriveMap | Histogram | Bars | Ranges | Intervals | Grid | Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,10 @@ class Curve:
 class Group:
     """Figures of one kind beside each other; ``kind`` is a macro of figures.html.j2 that draws what `figures` defines."""
 
-    kind: str  # "photo" | "map" | "histogram" | "bars" | "ranges" | "intervals" | "grid"
+    kind: str  # "photo" | "map" | "histogram" | "bars" | "ranges" | "intervals" | "grid" | "timeline"
     figures: tuple[Figure, ...]
     title: str = ""
-    layout: str = ""  # "" | "wide" | "dense"
+    layout: str = ""  # "" | "wide" | "dense" | "one"
 
 
 @dataclass(frozen=True, slots=True)
