@@ -15,15 +15,15 @@ from drivewm.evaluation.suite import Suite
 from drivewm.execution import Progress
 from drivewm.store import provenance, write_text
 
-STILL, SIGHTED, BLIND, SEER, CALM = "still", "onboard", "blind", "expert", "calm"
+STILL, SIGHTED, BLIND, SEER, CALM = "still", "teacher", "blind", "expert", "calm"
 ROLES = {
     "constant_velocity": "baseline: straight on",
     "idm": "baseline: lane and distance, sees the truth",
     STILL: "control: stops and stays",
-    BLIND: "control: the small policy, shown black frames",
+    BLIND: "control: the large policy, shown black frames",
     SEER: "control: sees the truth and the near future",
-    "teacher": "large",
-    SIGHTED: "small",
+    SIGHTED: "large",
+    "onboard": "small",
     "onboard.onnx": "small, as the file for the vehicle",
 }
 SEED = 0  # of the bootstrap
