@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from drivewm.datatypes import Observation, Score
+from drivewm.datatypes import Event, Observation, Score
 from drivewm.evaluation.cases import drive
-from drivewm.evaluation.leaderboard import Contest, Entry, leaderboard, placings, run_contest
+from drivewm.evaluation.leaderboard import Contest, Entry, placings, run_contest
+from drivewm.evaluation.leaderboard_page import leaderboard
 from drivewm.evaluation.score import ScoreOptions, SuiteResult
 from drivewm.evaluation.suite import load_suite
 from drivewm.evaluation.summary import summarise
@@ -83,6 +84,23 @@ def test_a_claim_is_undecided_where_the_drives_cannot_tell_and_fails_where_they_
     calm = [entry("idm", scores([1.0, 1.0], "calm")), entry("still", scores([0.9, 0.9], "calm"))]
     for entries in (void, calm):
         assert [(one.holds, one.difference) for one in placings(entries)] == [(None, None)]
+
+
+def test_the_page_tells_families_mishaps_and_why_drives_are_void() -> None:
+    """Three drives: one collides and breaks two demands, one is void. Shares are of the drives that count, and of all."""
+    hit = (
+        Event("collision", 1.0, 1),
+        Event("demand not kept: $min_gap > 2 m", 2.0),
+        Event("demand not kept: $progress > 9 m", 2.0),
+    )
+    scores = [
+        Score("a@1:0#0", "cut_in", True, 0.5, False, {}, {}, events=hit),
+        Score("b@1:0#0", "merge", True, 0.9, True, {}, {}),
+        Score("b@1:1#0", "merge", False, 0.9, True, {}, {}, void_reasons=("weather reads as fog: 0.9",)),
+    ]
+    page = leaderboard([entry("idm", scores)], "drivewm leaderboard")
+    assert "| cut_in | 0.50 |" in page and "| merge | 0.90 |" in page
+    assert "| collision | 50% |" in page and "| demand not kept | 100% |" in page and "| weather reads as fog | 33% |" in page
 
 
 def test_a_drive_that_is_void_for_one_is_left_out_for_both() -> None:
