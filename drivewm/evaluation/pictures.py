@@ -93,3 +93,12 @@ def write_png(path: str | Path, picture: Array) -> Path:
     with atomic_write(path) as temporary:
         temporary.write_bytes(data.tobytes())
     return path
+
+
+def write_jpeg(path: str | Path, picture: Array, quality: int = 82) -> Path:
+    """Write an RGB picture, smaller than PNG and not exact; the file appears whole or not at all."""
+    path = Path(path)
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data.tobytes())
+    return path

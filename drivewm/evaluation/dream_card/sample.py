@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivewm.datatypes import Array, CameraRig
-from drivewm.evaluation.dreaming import Drives, Images, Regime, dream_drives, through_autoencoder
+from drivewm.evaluation.dreaming import Dreamed, Drives, Images, Regime, dream_drives, through_autoencoder
 from drivewm.evaluation.intervals import Estimate
 from drivewm.evaluation.readers import Readers
 from drivewm.store import atomic_write, content_hash
@@ -46,11 +46,19 @@ class Sample:
 
     def dreamed(self, regime: Regime) -> Images:
         """The drives as dreamed in ``regime`` [B, T, V, H, W, 3]; a second call, also of a later process, reads them."""
-        return self._kept(["dreamed", regime], lambda: self._dream(regime))
+        file = self._file(self._asked(regime))
+        return self._kept(file, lambda: self._dream(regime, file))
+
+    def doubt(self, regime: Regime) -> NDArray[np.float32]:
+        """What the dream says itself of its frames after the context: squared doubt [B, F, V, h, w], none with a single step."""
+        file = self._file(self._asked(regime))
+        if not _doubt_beside(file).is_file():
+            self._dream(regime, file)
+        return np.asarray(np.load(_doubt_beside(file)))
 
     def through_autoencoder(self) -> Images:
         """The floor: reference frames encoded and decoded."""
-        return self._kept(["autoencoder"], lambda: through_autoencoder(self.pipeline, self.drives.images))
+        return self._kept(self._file(["autoencoder"]), lambda: through_autoencoder(self.pipeline, self.drives.images))
 
     def copied(self) -> Images:
         """The naive world: the last context frame for ever."""
@@ -58,25 +66,52 @@ class Sample:
         images[:, self.drives.context :] = images[:, self.drives.context - 1 : self.drives.context]
         return images
 
-    def _dream(self, regime: Regime) -> Images:
-        out = np.empty_like(self.drives.images)
+    def _dream(self, regime: Regime, file: Path) -> Images:
+        """Dreams the drives; what it doubted is kept beside ``file``."""
+        out, doubts = np.empty_like(self.drives.images), []
         for index, seed in enumerate(self.seeds):
             mine = np.flatnonzero(self.of_seed == index)
             told = {key: value[mine] for key, value in self.drives.told.items()}
-            out[mine] = dream_drives(self.pipeline, Drives(told, self.drives.context), regime, seed)
+            noted: list[Array] = []
+
+            def note(dreamed: Dreamed, noted: list[Array] = noted) -> None:
+                if dreamed.after.doubt is not None:
+                    noted.append(dreamed.after.doubt.cpu().numpy())
+
+            out[mine] = dream_drives(self.pipeline, Drives(told, self.drives.context), regime, seed, note)
+            doubts += [np.stack(noted, 1)] if noted else []
+        if doubts:
+            order = np.argsort(np.concatenate([np.flatnonzero(self.of_seed == index) for index in range(len(self.seeds))]))
+            _write(_doubt_beside(file), np.concatenate(doubts)[order])
         return out
 
-    def _kept(self, what: list[object], make: Callable[[], Images]) -> Images:
+    def _asked(self, regime: Regime) -> list[object]:
+        """What of a regime decides its dream: not its name."""
+        told = {field.name: getattr(regime, field.name) for field in fields(regime)}
+        steps = regime.steps or self.pipeline.transformer.size.dream_steps
+        return ["dreamed", told | {"name": "", "drop": sorted(regime.drop), "steps": steps}]
+
+    def _file(self, what: list[object]) -> Path:
         told = {key: value.numpy() for key, value in self.drives.told.items() if key != "latent"}
         name = content_hash([*what, self.pipeline.identity(), self.seeds, self.of_seed, self.drives.context, told])[:16]
-        file = self.folder / "dreams" / f"{name}.npy"
+        return self.folder / "dreams" / f"{name}.npy"
+
+    def _kept(self, file: Path, make: Callable[[], Images]) -> Images:
         if file.is_file():
-            return np.asarray(np.load(file, mmap_mode="r"))
+            return np.asarray(np.load(file, mmap_mode="c"))
         images = make()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(file) as temporary, temporary.open("wb") as stream:
-            np.save(stream, images, allow_pickle=False)
+        _write(file, images)
         return images
+
+
+def _doubt_beside(file: Path) -> Path:
+    return file.with_suffix(".doubt.npy")
+
+
+def _write(file: Path, values: Array) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(file) as temporary, temporary.open("wb") as stream:
+        np.save(stream, values, allow_pickle=False)
 
 
 def mean_over(values: Array, sample: Sample) -> tuple[Estimate, tuple[float, ...]]:
