@@ -147,6 +147,8 @@ def _charts(read: dict[str, Moved], sample: Sample) -> tuple[Chart, ...]:
             points = []
             for low, high in pairwise(edges):
                 inside = moving & (told >= low) & (told <= high)
+                if not inside.any():
+                    continue
                 values = np.where(inside, one.read[..., column] * scale, np.nan)
                 value = mean_over(values, sample)[0]
                 points.append((float(told[inside].mean()), value.value, value.low, value.high))

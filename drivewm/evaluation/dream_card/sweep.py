@@ -218,9 +218,10 @@ def _fan(turns: Ways, out: Path) -> tuple[str, str]:
     rows = []
     for name, _, make in (ROWS[0], ROWS[3], ROWS[4]):
         panels = [enlarged(np.asarray(make(turns.samples[pick])[0, -1, view]), 90, 135) for pick in picks]
-        names = [
-            f"{name}, {turns.levels[pick]:+.2f} rad/s" if pick == picks[0] else f"{turns.levels[pick]:+.2f}" for pick in picks
-        ]
+        names = [f"{name} {turns.levels[pick]:+.2f}" if pick == picks[0] else f"{turns.levels[pick]:+.2f}" for pick in picks]
         rows.append(beside([labelled(panel, text) for panel, text in zip(panels, names, strict=True)]))
     write_jpeg(out / "sweep-fan.jpg", stacked(rows))
-    return "sweep-fan.jpg", f"One start steered five of the eleven ways, front camera after {TURN_S:g} s; left is positive."
+    return (
+        "sweep-fan.jpg",
+        f"One start steered five of the eleven ways, front camera after {TURN_S:g} s; turn in rad/s, left is positive.",
+    )
