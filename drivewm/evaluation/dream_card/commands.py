@@ -93,7 +93,7 @@ def answer(sample: Sample, out: Path) -> Answer:
         (Rows("What the motion reader reads", _COLUMNS, rows),),
         _charts({name: read[name] for name in ("reference", LAYOUT.name, FREE.name, ACTION_BLIND.name)}, sample),
         (_strips({name: shown[name][1] for name in _STRIPS}, sample, out),),
-        METHOD.format(seconds=SECONDS, context=sample.drives.context),
+        METHOD.format(seconds=(sample.drives.images.shape[1] - sample.drives.context) / rate_hz, context=sample.drives.context),
         NOT_SHOWN,
     )
 
@@ -149,12 +149,22 @@ def _charts(read: dict[str, Moved], sample: Sample) -> tuple[Chart, ...]:
                 inside = moving & (told >= low) & (told <= high)
                 if not inside.any():
                     continue
-                values = np.where(inside, one.read[..., column] * scale, np.nan)
-                value = mean_over(values, sample)[0]
+                value = _mean_inside(one.read[..., column] * scale, inside, sample)
                 points.append((float(told[inside].mean()), value.value, value.low, value.high))
             series.append(Series(name, tuple(points)))
         charts.append(Chart(f"{what}, told and read", f"told, {unit}", f"read, {unit}", tuple(series)))
     return tuple(charts)
+
+
+def _mean_inside(values: Array, inside: Array, sample: Sample) -> Estimate:
+    """Mean over the frames ``inside`` [B, F]; draws of drives that hold none of them say nothing."""
+    total, count = np.where(inside, values, 0.0).sum(1), inside.sum(1)
+
+    def mean(rows: Array) -> Array:
+        known = count[rows].sum(-1)
+        return np.where(known > 0, total[rows].sum(-1) / np.maximum(known, 1), np.nan)
+
+    return bootstrapped(mean, sample)[0]
 
 
 def _strips(shown: dict[str, Images], sample: Sample, out: Path) -> tuple[str, str]:
