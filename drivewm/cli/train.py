@@ -252,18 +252,24 @@ def readers(
     steps: Steps = 2000,
     learning_rate: Rate = 1e-3,
     batch: Batch = 8,
+    start: Annotated[Path | None, typer.Option("--from", help="Folder of readers to go on from; by default new ones.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="With --from: segmentation, motion or sky alone; the others stay. Repeatable.")
+    ] = None,
     seed: Seed = 0,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """The readers that judge dreamed frames; they learn from reference frames only."""
-    from drivewm.evaluation.readers_training import train_readers
+    from drivewm.evaluation.readers import Readers
+    from drivewm.evaluation.readers_training import PARTS, train_readers
     from drivewm.training.loop import FitOptions
 
+    before, parts = Readers.load(start) if start else None, tuple(only or PARTS)
     folder = folder_of("readers", out)
-    settings = {"steps": steps, "learning_rate": learning_rate, "batch": batch, "seed": seed, "cache": str(cache)}
+    settings = {"steps": steps, "learning_rate": learning_rate, "batch": batch, "seed": seed, "cache": str(cache), "parts": parts}
     with recorded("readers", folder, settings, as_json) as on_log:
-        train_readers(cache, folder, FitOptions(steps, batch, learning_rate, seed=seed), on_log)
+        train_readers(cache, folder, FitOptions(steps, batch, learning_rate, seed=seed), on_log, before, parts)
     finish(as_json, {"readers": folder / "readers"}, f"readers in {folder / 'readers'}")
 
 

@@ -88,6 +88,14 @@ def test_a_card_asks_for_as_many_drives_as_it_needs(made: Path, capsys: pytest.C
     assert "holds 3 drives of 1 s and 4 frames, 6 are needed" in capsys.readouterr().err
 
 
+def test_a_reader_that_learns_alone_leaves_the_others_as_they_were(made: Path) -> None:
+    told = ("--cache", made / "cache", "--from", made / "readers/readers", "--only", "motion", "--out", made / "motion")
+    done("train", "readers", *told, "--steps", "2", "--batch", "1")
+    before, after = (Readers.load(made / name / "readers").state_dict() for name in ("readers", "motion"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all(name.startswith("motion_net.") for name in changed)
+
+
 def test_a_calibrated_world_knows_what_its_doubt_means_in_both_regimes(made: Path) -> None:
     world = DreamWorld.load(str(made / "wm/world"))
     assert world.calibration is not None and world.calibration.world == world.id
