@@ -59,8 +59,8 @@ def write_page(folder: Path, made: Limits) -> Path:
         "|---|---|",
         *(f"| {name} | {'below' if name in LOWER_IS_WORSE else 'above'} {getattr(made.thresholds, name):g} |" for name in NAMES),
         "",
-        f"These are the loosest limits that catch {AIM:.0%} of every kind where they are set (or what the strictest do, which",
-        f"void {MOST_FALSE_VOIDS:.0%} of the whole drives there): {before}.",
+        f"The limits are the loosest that catch {AIM:.0%} of what the strictest catch of every kind, where they are set; the",
+        f"strictest void at most {MOST_FALSE_VOIDS:.0%} of the whole drives there. Void of those they were set on: {before}.",
         "",
         NOT_SHOWN,
     ]
