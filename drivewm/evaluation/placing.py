@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from drivewm.datatypes import Array
@@ -22,15 +24,16 @@ def placings(labels: Array, truth: Truth, window: int) -> Array:
         sound = truth.sound[moment]
         here, there, nudged = labels[moment][sound], truth.seen.labels[moment][sound], truth.nudged[moment][:, :, sound]
         # one-hot pictures are never built: (a - b) . (c - d) counts equal pixels
-        matrix.append([[_product(*nudged[k], *nudged[j]) / 4.0 for j in range(3)] for k in range(3)])
-        right.append([_product(*nudged[k], here, there) / 2.0 for k in range(3)])
+        matrix.append([[_product(nudged[k], nudged[j]) / 4.0 for j in range(3)] for k in range(3)])
+        right.append([_product(nudged[k], (here, there)) / 2.0 for k in range(3)])
     kernel = np.ones(window)
     sums = [np.apply_along_axis(np.convolve, 0, np.array(one), kernel, "valid") for one in (matrix, right)]
     steps = np.linalg.solve(sums[0] + window * TIED_PX * np.eye(3), sums[1][..., None])[..., 0]
     return np.asarray(steps * NUDGES)
 
 
-def _product(a: Array, b: Array, c: Array, d: Array) -> float:
+def _product(plus_minus: Sequence[Array], others: Sequence[Array]) -> float:
+    (a, b), (c, d) = plus_minus, others
     return float((a == c).sum() - (a == d).sum() - (b == c).sum() + (b == d).sum())
 
 

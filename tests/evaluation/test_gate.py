@@ -192,5 +192,6 @@ def test_cameras_that_show_each_others_side_are_told_apart(drive: Rollout) -> No
     eyes = PerfectEyes()
     right = eyes.paint(drive)
     wrong = right[:, [0, 2, 1, 3, 4, 5]]
-    assert Gate(eyes, RIG, LIMITS).measure(drive, right).exchanged < 0.0  # type: ignore[operator]
+    eyes.steps |= {there.tobytes(): eyes.steps[here.tobytes()] for here, there in zip(right, wrong, strict=True)}
+    assert Gate(eyes, RIG, LIMITS).measure(drive, right).exchanged == 0.0  # both sides of an empty road look the same
     assert Gate(eyes, RIG, LIMITS).measure(drive, wrong).exchanged > 0.1  # type: ignore[operator]
