@@ -30,12 +30,15 @@ MOST_FALSE_VOIDS, LEAST_CAUGHT = 0.02, 0.95  # what is promised of other drives
 AIM = 0.98  # share of every kind that has to be caught where the limits are set, so that the promise holds elsewhere
 NOTCHES = 60  # steps from the strictest limit to one that never speaks
 #: where loosening ends, whatever is still caught: no drive counts that shows less than a quarter of the agents, or a tenth
-#: of a single one, or another sky at half of the moments, or that turns by 6 degrees a second otherwise
+#: of a single one, or another sky at half of the moments, or that turns by 6 degrees a second otherwise,
+#: looks 1.4 degrees aside, or has two cameras clearly more like each other than like themselves
 OUTERMOST = {
     "vehicle_recall": 0.25,
     "vulnerable_recall": 0.25,
     "agent_recall": 0.1,
     "sky_wrong": 0.5,
+    "exchanged": 0.1,
+    "turned_rad": 0.025,
     "yaw_rate_difference_radps": 0.1,
 }
 RECIPE = 1  # raised when the same options begin to give other evidence
