@@ -12,7 +12,7 @@ import warnings
 import typer
 
 from drivewm import __version__
-from drivewm.cli import bench, compare, data, drive, house, leaderboard, onboard, scenario, starts, steer, train, unsure
+from drivewm.cli import bench, compare, data, drive, gate, house, leaderboard, onboard, scenario, starts, steer, train, unsure
 from drivewm.cli.console import complain, sentence
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ compare.add_to(app)
 starts.add_to(app)
 steer.add_to(app)
 unsure.add_to(app)
+gate.add_to(app)
 onboard.add_to(app)
 leaderboard.add_to(app)
 
