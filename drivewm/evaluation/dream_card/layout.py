@@ -87,7 +87,7 @@ def _claims(sample: Sample, counts: Mapping[str, Counts]) -> tuple[Claim, ...]:
             f"IoU of {words}, as a share of that {'in' if other == EXACT else 'of'} {'frames ' if other == FLOOR else ''}{other}"
         )
         share = counts[DREAM].iou_over(counts[other], name, sample)
-        out.append(claim(title, share, target, f"no {words} in these drives"))
+        out.append(claim(title, share, target, f"no {words} in these drives that can be read in {other}"))
     return tuple(out)
 
 
