@@ -22,7 +22,7 @@ from drivewm.evaluation.dream_card.staged import Exact, filmed, staged
 from drivewm.evaluation.dreaming import FREE, LAYOUT, Images
 from drivewm.evaluation.intervals import Estimate
 
-EACH, SECONDS = 6, 1.6  # drives of each seed, seconds dreamed
+EACH, SECONDS = 4, 1.6  # drives of each seed, seconds dreamed
 TARGET = 0.9  # of the agents that are clear in exact frames
 STAYS = 0.5  # what changes elsewhere, over what another noise changes
 OTHER_NOISE = 1_000_003  # added to the seeds

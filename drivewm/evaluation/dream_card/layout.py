@@ -83,11 +83,10 @@ def _claims(sample: Sample, counts: Mapping[str, Counts]) -> tuple[Claim, ...]:
     out = []
     for other, name, target in against:
         words = WORDS.get(name, name.replace("_", "-") + "s")
-        title = (
-            f"IoU of {words}, as a share of that {'in' if other == EXACT else 'of'} {'frames ' if other == FLOOR else ''}{other}"
-        )
+        where = EXACT if other == EXACT else f"frames {FLOOR}"
+        title, absent = f"IoU of {words}, as a share of that in {where}", f"no {words} that can be read in {where}"
         share = counts[DREAM].iou_over(counts[other], name, sample)
-        out.append(claim(title, share, target, f"no {words} in these drives"))
+        out.append(claim(title, share, target, absent))
     return tuple(out)
 
 
