@@ -127,6 +127,6 @@ def _commands(shown: Demonstration) -> tuple[str, ...]:
     return (
         open_command(),
         f"drivewm verify {shown.out / 'bundle'}",
-        f"drivewm replay {shown.out / 'large' / 'cases'}",
+        f"drivewm replay {shown.out / 'large' / 'cases'} --why --out {shown.out / 'why'}",
         f"drivewm score --policy {shown.out / 'bundle' / 'policy.onnx'} --suite smoke --world raster",
     )
