@@ -21,7 +21,11 @@ Seed = Annotated[int, typer.Option("--seed", help="Everything random follows fro
 Workers = Annotated[int, typer.Option("--workers", "-j", help="Processes at work at once.", min=1)]
 Policy = Annotated[
     str,
-    typer.Option("--policy", "-p", help="A name (see `drivewm info`), an .onnx file, or .safetensors weights with their card."),
+    typer.Option(
+        "--policy",
+        "-p",
+        help="A name (see `drivewm info`), an .onnx file, or .safetensors weights with card; also teacher:late-2.",
+    ),
 ]
 World = Annotated[
     str, typer.Option("--world", "-w", help="raster (exact), dream, free (dream without layout), a folder; also dream:free:K4.")

@@ -127,6 +127,7 @@ def score(
     """Drive a suite or scenarios: score and pass rate with intervals, void drives beside them. Resumes; repeats nothing."""
     from drivewm.config import score_folder
     from drivewm.errors import InputError
+    from drivewm.evaluation.failures_page import why_command
     from drivewm.evaluation.published import judged_suite
     from drivewm.evaluation.published import table as beside
     from drivewm.evaluation.score import ScoreOptions, score_suite
@@ -147,7 +148,9 @@ def score(
         judged = judged_suite(folder, result, others, report)
     summaries = {"drive": result.summary} | {name: one.summary for name, one in judged.items()}
     values = {"policy": result.policy, "suite": result.suite, "world": result.world, "summary": result.summary, "folder": folder}
+    asked = why_command(result, folder)
     short = {
+        "why": asked,
         "score": everything.score,
         "passed": everything.passed,
         "drives": everything.drives,
@@ -158,6 +161,7 @@ def score(
         values | short | ({"metrics": summaries} if others else {}),
         table(result.summary, title),
         *([beside(summaries, f"{title}: other scores")] if others else []),
+        *([f"why drives failed: {asked}"] if asked else []),
         str(folder / "result.json"),
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from drivewm.cli.console import Json, Out, Seed, Workers, finish, progress
+from drivewm.cli.console import Json, Out, Seed, Workers, finish, stages
 
 ONNX_FILE = "onboard.onnx"
 
@@ -32,7 +32,8 @@ def leaderboard(
 ) -> None:
     """Policies by worlds through one suite: tables with intervals and void rates, and where the controls land. Resumes."""
     from drivewm.config import runs_root
-    from drivewm.evaluation.leaderboard import ROLES, Contest, placings, run_contest, write_leaderboard
+    from drivewm.evaluation.leaderboard import ROLES, Contest, placings, run_contest
+    from drivewm.evaluation.leaderboard_page import write_leaderboard
     from drivewm.evaluation.score import ScoreOptions
     from drivewm.evaluation.suite import load_suite
 
@@ -40,8 +41,8 @@ def leaderboard(
     folder = out or runs_root() / f"leaderboard-{chosen.name}"
     drivers = policies or [str(_onnx_file(folder)) if name == ONNX_FILE else name for name in ROLES]
     contest = Contest(tuple(drivers), tuple(worlds or ("raster", "dream")), chosen)
-    with progress("policies", as_json) as report:
-        entries = run_contest(contest, folder, ScoreOptions(seed, workers, batch, plan_limit_s=plan_limit), report)
+    with stages(as_json) as stage:
+        entries = run_contest(contest, folder, ScoreOptions(seed, workers, batch, plan_limit_s=plan_limit), stage)
     said = [f"--policy {name}" for name in policies or []] + [f"--world {name}" for name in worlds or []]
     command = " ".join(["drivewm leaderboard", f"--suite {suite}", *said, *([f"--seed {seed}"] if seed else [])])
     page = folder / "leaderboard.md"

@@ -295,3 +295,16 @@ def teacher(
         hear.made(teacher=trained.spec.id, world=shown.id)
     path = folder / "teacher.safetensors"
     finish(as_json, {"teacher": path, "id": trained.spec.id}, f"{trained.spec.id} in {path}")
+
+
+@app.command()
+def ladder(out: Out = None, as_json: Json = False) -> None:
+    """What the ladder of policies needs besides its recipes: the large policy at several ages, the small one as ONNX file."""
+    from drivewm.distill.ladder import make_ladder
+    from drivewm.evaluation.ladder import load_ladder, made_folder
+
+    recipe, folder = load_ladder().trained, out or made_folder()
+    settings = {"ages": recipe.ages, "drives": recipe.drives, "steps": recipe.ages * recipe.steps, "seed": recipe.seed}
+    with recorded("ladder", folder, settings, as_json) as hear:
+        files = make_ladder(recipe, folder, hear, hear.drives)
+    finish(as_json, {"files": files}, *map(str, files))

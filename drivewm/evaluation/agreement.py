@@ -58,23 +58,25 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """[P, S]: scores of both worlds, zero where ``known`` is false; which scenario each scene is drawn from [S]."""
+    """[P, S]: scores of both worlds, zero where ``known`` is false; scenario and weight of each scene [S]."""
 
     judged: Array
     reference: Array
     known: Array
     scenario: Array
+    weight: Array  # of each scene [S]
     events: dict[str, tuple[Array, Array]]
 
     def of(self, scenes: Array) -> _Cells:
         events = {kind: (a[:, scenes], b[:, scenes]) for kind, (a, b) in self.events.items()}
-        return _Cells(self.judged[:, scenes], self.reference[:, scenes], self.known[:, scenes], self.scenario[scenes], events)
+        tables = (self.judged[:, scenes], self.reference[:, scenes], self.known[:, scenes])
+        return _Cells(*tables, self.scenario[scenes], self.weight[scenes], events)
 
 
 def agreement(judged: ScoreTable, reference: ScoreTable, seed: int = 0) -> Agreement:
     """Both tables must have the same policies (`ScoreTable.of`) and share scenes; raises InputError otherwise.
 
-    A drive counts when it counts in both worlds; means of a policy are over its drives that count.
+    A drive counts when it counts in both worlds; means of a policy are over its drives that count, by the weights of scenes.
     """
     policies = tuple(sorted(judged.cells))
     reference.of(policies), judged.of(sorted(reference.cells))
@@ -118,7 +120,8 @@ def _cells(judged: ScoreTable, reference: ScoreTable, policies: Sequence[str], s
         )
         events[kind] = happened[..., 0], happened[..., 1]
     _, scenario = np.unique([scenario_of(scene) for scene in scenes], return_inverse=True)
-    return _Cells(scores[..., 0], scores[..., 1], known, scenario, events)
+    weight = np.array([(reference.weights or judged.weights).get(scene, 1.0) for scene in scenes])
+    return _Cells(scores[..., 0], scores[..., 1], known, scenario, weight, events)
 
 
 def _group(name: str, cells: _Cells, seed: int) -> GroupAgreement:
@@ -168,6 +171,7 @@ def _measured(
 
 def _means(cells: _Cells, times: Array) -> Array:
     """[2, R, P]: mean scores over the drives that count; NaN for a policy without any."""
+    times = times * cells.weight
     counted = times @ cells.known.T
     with np.errstate(divide="ignore", invalid="ignore"):
         means = [times @ scores.T / counted for scores in (cells.judged, cells.reference)]
@@ -186,6 +190,7 @@ def _ranked(cells: _Cells, measure: Callable[[Array, Array], Array], times: Arra
 
 
 def _kappa(cells: _Cells, events: tuple[Array, Array], times: Array, who: Array) -> Array:
+    times = times * cells.weight
     mine, yours = (one & cells.known for one in events)
     kinds = (mine & yours, mine & ~yours, ~mine & yours, ~mine & ~yours & cells.known)
     counts = [np.take_along_axis(times @ kind.T.astype(np.float64), who, -1).sum(-1) for kind in kinds]
@@ -194,6 +199,8 @@ def _kappa(cells: _Cells, events: tuple[Array, Array], times: Array, who: Array)
 
 def _corrected(judged: ScoreTable, reference: ScoreTable, policies: Sequence[str], seed: int) -> dict[str, Corrected]:
     out: dict[str, Corrected] = {}
+    if judged.weights or reference.weights:
+        return out  # the correction takes all scenes for equal
     for policy in policies:
         cheap, dear = judged.cells[policy], reference.cells[policy]
         both, extra = sorted(set(cheap) & set(dear)), sorted(set(cheap) - set(_scenes(reference)))

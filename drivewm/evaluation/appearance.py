@@ -33,6 +33,19 @@ def displaced(shown: Images, told: Tensors) -> float:
 
     ``shown`` [B, T, V, H, W, 3]; means over 2 x 2 px.
     """
+    error, counts = _apart(shown, told)
+    return float(error[counts].mean().sqrt())
+
+
+def displaced_by_frame(shown: Images, told: Tensors) -> NDArray[np.float64]:
+    """The same of every frame but the first [B, T - 1]; NaN where nothing that stands is in view."""
+    error, counts = _apart(shown, told)
+    summed, count = (part.flatten(2).double().sum(-1) for part in (error * counts, counts))
+    return np.asarray((summed / count).sqrt().numpy())
+
+
+def _apart(shown: Images, told: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
+    """Squared differences of points [B, T - 1, V, h, w], and which of them show what stands and was in view before."""
     none = torch.zeros(len(shown), dtype=torch.bool)
     lines = Sightlines.of(told, none, none, POINT_PX)
     pixels = torch.from_numpy(shown).flatten(0, 2).movedim(-1, 1).float()
@@ -43,7 +56,7 @@ def displaced(shown: Images, told: Tensors) -> float:
     standing = torch.isin(told["label"][..., half::POINT_PX, half::POINT_PX], torch.tensor(STANDING))
     counts = standing & (moved[:, :, :, 3] == 1.0)
     error = ((moved[:, :, :, :3] - points) ** 2).mean(3)
-    return float(error[:, 1:][counts[:, 1:]].mean().sqrt())
+    return error[:, 1:], counts[:, 1:]
 
 
 def colour_errors(shown: Images, reference: Images, told: Tensors) -> dict[str, float | None]:

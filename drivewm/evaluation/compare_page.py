@@ -10,6 +10,7 @@ from rich.table import Table as RichTable
 
 from drivewm.datatypes import Score
 from drivewm.evaluation.compare import Against, Comparison, Entry, Pairing, mean_total, scene_scores
+from drivewm.evaluation.failures_page import why_command
 from drivewm.evaluation.figures import Interval, Intervals
 from drivewm.evaluation.intervals import Estimate
 from drivewm.evaluation.report import Group, Link, Page, Section, Table, Tile, write_page
@@ -77,11 +78,12 @@ def _title(pairing: Pairing) -> str:
 def write_comparison(path: Path, shown: Comparison, command: str) -> Path:
     """The page at ``path``; it needs nothing but itself, and links to the cases where they lie."""
     by_policy = {entry.result.policy: entry for entry in shown.entries}
+    why = [why_command(entry.result, entry.folder) for entry in shown.entries]
     pairs = [_pair_section(path, one, by_policy[one.first], by_policy[one.second]) for one in shown.pairings]
     page = Page(
         title="Policies compared",
         about=f"Suite {shown.suite}, world {shown.world}. The first policy is what the others are compared with.",
-        sections=(_scores(shown), *pairs, Section("How to read this", METHOD, commands=(command,))),
+        sections=(_scores(shown), *pairs, Section("How to read this", METHOD, commands=(command, *filter(None, why)))),
         tiles=tuple(_tile(one) for one in shown.pairings),
     )
     return write_page(path, page)

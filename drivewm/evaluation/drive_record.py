@@ -6,7 +6,8 @@ The case (.safetensors) stays what a drive is kept and judged again from; these 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivewm.datatypes import Provenance, Score
@@ -16,7 +17,10 @@ from drivewm.evaluation.fault import Failure
 from drivewm.evaluation.fault_strip import fault_strip
 from drivewm.evaluation.film import Take, pictures
 from drivewm.evaluation.pictures import write_png
+from drivewm.evaluation.timeline import CriticalitySeries, criticality_series
 from drivewm.evaluation.video import write_video
+from drivewm.metrics.criticality import criticality
+from drivewm.metrics.series import Series
 from drivewm.sim.raster import RasterWorld
 from drivewm.sim.rigs import nuscenes_rig
 from drivewm.store import atomic_write, file_hash, provenance, save_record
@@ -43,10 +47,22 @@ class DriveRecord:
     case_sha256: str
     drive: Provenance  # who drove where
     provenance: Provenance  # of this record
+    others: dict[str, Score] = field(default_factory=dict)  # by each other metric that was asked for
+    criticality: CriticalitySeries | None = None
 
 
-def write_drive_record(case_file: Path, case: Case, out: Path, why: Failure | None = None, films: bool = False) -> DriveRecord:
-    """Write ``out``/NAME.json, .parquet, with ``why`` .why.png and with ``films`` .mp4; NAME is that of the case."""
+def write_drive_record(
+    case_file: Path,
+    case: Case,
+    out: Path,
+    why: Failure | None = None,
+    films: bool = False,
+    others: Mapping[str, Score] | None = None,
+) -> DriveRecord:
+    """Write ``out``/NAME.json, .parquet, with ``why`` .why.png and with ``films`` .mp4; NAME is that of the case.
+
+    ``others`` are its scores under other metrics.
+    """
     stem, rollout = out / case_file.stem, case.rollout
     table = write_drive_table(stem.with_name(f"{stem.name}.parquet"), rollout)
     picture = write_png(stem.with_name(f"{stem.name}.why.png"), fault_strip(case, why)) if why else None
@@ -69,6 +85,8 @@ def write_drive_record(case_file: Path, case: Case, out: Path, why: Failure | No
         case_sha256=file_hash(case_file),
         drive=rollout.provenance,
         provenance=provenance(rollout.provenance.seed, scene=rollout.scene.id, **rollout.provenance.ids),
+        others=dict(others or {}),
+        criticality=criticality_series(criticality(Series.of(rollout, case.reference_progress_m))),
     )
     save_record(stem.with_name(f"{stem.name}.json"), record)
     return record

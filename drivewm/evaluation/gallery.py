@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from drivewm.datatypes import EGO_SHAPE, Array, Rollout, Scene
 from drivewm.evaluation.cases import driven_frames
 from drivewm.evaluation.film import view_from_above
-from drivewm.evaluation.pictures import BACKGROUND, beside, enlarged, labelled, stacked
+from drivewm.evaluation.pictures import BACKGROUND, beside, enlarged, labelled, stacked, write_jpeg
 from drivewm.evaluation.preview import HEIGHT_PX, front_camera
 from drivewm.geometry import ego_from_world
 from drivewm.metrics.boxes import gap_m
@@ -20,7 +19,6 @@ from drivewm.policies.expert import ExpertPolicy
 from drivewm.scenarios.catalogue import GALLERY_FILE, find
 from drivewm.scenarios.opening import draw, open_scenario
 from drivewm.sim.raster import RasterWorld
-from drivewm.store import atomic_write
 
 COLUMNS, QUALITY = 3, 82
 HALF_VIEW_RAD = np.radians(30.0)
@@ -39,7 +37,7 @@ def write_galleries(root: str | Path, seed: int = 0, progress: Callable[[int, in
             done += 1
             if progress:
                 progress(done, len(files), scenario.name)
-        yield _write_jpeg(folder / GALLERY_FILE, sheet(cells))
+        yield write_jpeg(folder / GALLERY_FILE, sheet(cells), QUALITY)
 
 
 def moment(scene: Scene, seed: int = 0) -> Array:
@@ -69,10 +67,3 @@ def sheet(cells: Sequence[Array]) -> Array:
     blank = np.full_like(cells[0], BACKGROUND)
     rows = [[*cells[start : start + COLUMNS]] for start in range(0, len(cells), COLUMNS)]
     return stacked([beside([*row, *[blank] * (COLUMNS - len(row) if len(rows) > 1 else 0)]) for row in rows])
-
-
-def _write_jpeg(path: Path, picture: Array) -> Path:
-    _, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(data.tobytes())
-    return path

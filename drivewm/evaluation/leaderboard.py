@@ -1,8 +1,8 @@
-"""The leaderboard: policies by worlds through one suite, one page, and whether the controls land where they should."""
+"""The leaderboard: policies by worlds through one suite, and whether the controls land where they should."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,21 +13,19 @@ from drivewm.evaluation.intervals import Estimate, bootstrap_mean
 from drivewm.evaluation.score import ScoreOptions, SuiteResult, score_suite
 from drivewm.evaluation.suite import Suite
 from drivewm.execution import Progress
-from drivewm.store import provenance, write_text
 
-STILL, SIGHTED, BLIND, SEER, CALM = "still", "onboard", "blind", "expert", "calm"
+STILL, SIGHTED, BLIND, SEER, CALM = "still", "teacher", "blind", "expert", "calm"
 ROLES = {
     "constant_velocity": "baseline: straight on",
     "idm": "baseline: lane and distance, sees the truth",
     STILL: "control: stops and stays",
-    BLIND: "control: the small policy, shown black frames",
+    BLIND: "control: the large policy, shown black frames",
     SEER: "control: sees the truth and the near future",
-    "teacher": "large",
-    SIGHTED: "small",
+    SIGHTED: "large",
+    "onboard": "small",
     "onboard.onnx": "small, as the file for the vehicle",
 }
 SEED = 0  # of the bootstrap
-COLUMNS = ("policy", "what it is", "score [95 %]", "passed [95 %]", "drives", "void", "worst family")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +57,16 @@ class Contest:
     suite: Suite
 
 
-def run_contest(contest: Contest, out: Path, options: ScoreOptions, progress: Progress | None = None) -> list[Entry]:
-    """Every policy in every world, each in a folder below ``out`` that is resumed; ``progress`` hears drives of policies done."""
+def run_contest(
+    contest: Contest, out: Path, options: ScoreOptions, stage: Callable[[str], Progress] | None = None
+) -> list[Entry]:
+    """Every policy in every world, each in a folder below ``out`` that is resumed; ``stage`` gives progress of each."""
+    pairs = [(world, policy) for world in contest.worlds for policy in contest.policies]
     entries: list[Entry] = []
-    total = len(contest.policies) * len(contest.worlds)
-    for world in contest.worlds:
-        for policy in contest.policies:
-            if progress:
-                progress(len(entries), total)
-            folder = out / score_folder(contest.suite.name, policy, world).name
-            entries.append(Entry(policy, world, folder, score_suite(policy, contest.suite, world, folder, options)))
-    if progress:
-        progress(total, total)
+    for number, (world, policy) in enumerate(pairs, start=1):
+        folder = out / score_folder(contest.suite.name, policy, world).name
+        report = stage(f"{Path(policy).name} in {world}, {number} of {len(pairs)}") if stage else None
+        entries.append(Entry(policy, world, folder, score_suite(policy, contest.suite, world, folder, options, report)))
     return entries
 
 
@@ -103,56 +99,3 @@ def _placing(world: str, pair: tuple[Entry, Entry], where: str = "", calm: bool 
     holds = None if apart is None or apart.low <= 0 <= apart.high else apart.low > 0
     names = [Path(entry.policy).name for entry in pair]
     return Placing(world, f"{where}{names[0]} above {names[1]}", holds, apart)
-
-
-def leaderboard(entries: Sequence[Entry], command: str) -> str:
-    """The page, in Markdown: a table for each world, best first, and where the controls landed."""
-    first, origin = entries[0].result, provenance(SEED)
-    when = max(entry.result.provenance.created for entry in entries)[:10]
-    lines = [
-        "# Leaderboard",
-        "",
-        "Generated; do not edit. Score: mean `Drive` score with a bootstrap interval over scenes; passed: share of scenes with",
-        "every gate kept, with a Wilson interval; void: drives whose frames did not show what the state says; they have none.",
-        "",
-        f"Suite `{first.suite}`, commit `{origin.commit[:8]}`, {when}, on {origin.device}. Made by",
-        "",
-        f"    {command}",
-    ]
-    for world in dict.fromkeys(entry.world for entry in entries):
-        mine = sorted((entry for entry in entries if entry.world == world), key=_rank)
-        lines += ["", f"## {world}: `{mine[0].result.world}`", "", _row(COLUMNS), _row(["---"] * len(COLUMNS))]
-        lines += [_row(_cells(entry)) for entry in mine]
-    lines += ["", "## Controls", ""]
-    lines += [
-        f"Who stands still is `{STILL}`, who ignores the cameras `{BLIND}`, who sees the future `{SEER}`. Paired over the scenes"
-    ]
-    lines += ["that count for both; *undecided* where the interval holds 0.", ""]
-    lines += [_row(("world", "must be", "is it so", "difference [95 %]", "scenes")), _row(["---"] * 5)]
-    words = {True: "yes", False: "**no**", None: "undecided"}
-    for one in placings(entries):
-        apart = one.difference
-        lines.append(_row((one.world, one.claim, words[one.holds], str(apart or "–"), str(apart.count if apart else 0))))
-    return "\n".join(lines) + "\n"
-
-
-def write_leaderboard(path: Path, entries: Sequence[Entry], command: str) -> None:
-    write_text(path, leaderboard(entries, command))
-
-
-def _rank(entry: Entry) -> float:
-    score = entry.result.summary.all.score
-    return -score.value if score else 1.0
-
-
-def _cells(entry: Entry) -> list[str]:
-    group, name = entry.result.summary.all, Path(entry.policy).name
-    passed = f"{group.passed.value:.0%} [{group.passed.low:.0%}, {group.passed.high:.0%}]" if group.passed else "–"
-    worst = entry.result.summary.worst_family or "–"
-    shown = entry.result.policy if entry.result.policy == name else f"{name} (`{entry.result.policy}`)"
-    void = f"{group.void_rate:.0%}"
-    return [shown, ROLES.get(name, "of your own"), str(group.score or "all void"), passed, str(group.drives), void, worst]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

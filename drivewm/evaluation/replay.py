@@ -127,6 +127,6 @@ def _verdict(file: Path, again: Replay, others: dict[str, Score], options: Repla
     why = failure(again.now, options.driver) if options.driver else None
     written = ""
     if options.out is not None:
-        write_drive_record(file, again.now, options.out, why, options.films)
+        write_drive_record(file, again.now, options.out, why, options.films, others)
         written = str(options.out / f"{file.stem}.json")
     return Verdict(str(file), again.stored.score, again.now.score, again.differs, why.sentence if why else "", written, others)

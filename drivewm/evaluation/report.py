@@ -11,9 +11,10 @@ import numpy as np
 
 from drivewm.evaluation.figures import Bars, DriveMap, Grid, Histogram, Intervals, Photo, Ranges
 from drivewm.evaluation.line_charts import LineChart
+from drivewm.evaluation.timeline import Timeline
 from drivewm.store import atomic_write
 
-Figure = Photo | DriveMap | Histogram | Bars | Ranges | Intervals | Grid | LineChart
+Figure = Photo | DriveMap | Histogram | Bars | Ranges | Intervals | Grid | LineChart | Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,10 @@ class Curve:
 class Group:
     """Figures of one kind beside each other; ``kind`` is a macro of figures.html.j2 that draws what `figures` defines."""
 
-    kind: str  # "photo" | "map" | "histogram" | "bars" | "ranges" | "intervals" | "grid" | "lines"
+    kind: str  # "photo" | "map" | "histogram" | "bars" | "ranges" | "intervals" | "grid" | "lines" | "timeline"
     figures: tuple[Figure, ...]
     title: str = ""
-    layout: str = ""  # "" | "wide" | "dense"
+    layout: str = ""  # "" | "wide" | "dense" | "one"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import io
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import fsum
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class ScoreTable:
     cells: Mapping[str, Mapping[str, Cell]]
     families: Mapping[str, str] = field(default_factory=dict)  # by scene
     told: frozenset[str] | None = None  # events that it tells of; None: all that happened
+    weights: Mapping[str, float] = field(default_factory=dict)  # by scene; none: all weigh the same
 
     def of(self, policies: Sequence[str]) -> ScoreTable:
         """The rows of these policies; raises InputError that names those that are missing."""
@@ -45,7 +46,7 @@ class ScoreTable:
             if policy not in self.cells:
                 hint = did_you_mean(policy, list(self.cells)) or f"it has {', '.join(sorted(self.cells))}"
                 raise InputError(f"the table of {self.name} has no policy {policy!r}", hint=hint)
-        return ScoreTable(self.name, {policy: self.cells[policy] for policy in policies}, self.families, self.told)
+        return replace(self, cells={policy: self.cells[policy] for policy in policies})
 
 
 def scenario_of(scene: str) -> str:
@@ -53,17 +54,18 @@ def scenario_of(scene: str) -> str:
     return scene.rpartition(":")[0] or scene
 
 
-def table_of(results: Sequence[SuiteResult]) -> ScoreTable:
-    """The table of results of one world."""
+def table_of(results: Sequence[SuiteResult], *, void_too: bool = False) -> ScoreTable:
+    """The table of results of one world; ``void_too``: as if no drive were void, to see what the gate does."""
     rows: dict[tuple[str, str], list[tuple[float, set[str]]]] = defaultdict(list)
-    families = {}
+    families, weights = dict[str, str](), dict[str, float]()
     for result in results:
+        weights |= dict(zip((score.scene_id for score in result.scores), result.weights, strict=False))
         for score in result.scores:
             families[score.scene_id] = score.family
-            if score.valid:
+            if score.valid or void_too:
                 events = {event.kind for event in score.events} | (set() if score.passed else {FAILED})
                 rows[result.policy, score.scene_id].append((score.total, events))
-    return _table(results[0].world, [result.policy for result in results], rows, families)
+    return replace(_table(results[0].world, [result.policy for result in results], rows, families), weights=weights)
 
 
 def read_table(path: str | Path) -> ScoreTable:
@@ -96,7 +98,7 @@ def read_table(path: str | Path) -> ScoreTable:
     columns = {key for _, entry in entries for key in entry}
     told = {key for key in columns if key not in KNOWN} | ({FAILED} if "passed" in columns else set())
     table = _table(path.name, list(policies), rows, families)
-    return ScoreTable(table.name, table.cells, table.families, frozenset(told))
+    return replace(table, told=frozenset(told))
 
 
 def _table(

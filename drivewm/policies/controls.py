@@ -44,8 +44,8 @@ class Blind:
 
 
 def blind() -> Blind:
-    """The small policy that comes with drivewm, with black frames."""
-    return Blind(load_policy("onboard"))
+    """The large policy that comes with drivewm, the one that makes most of its cameras, with black frames."""
+    return Blind(load_policy("teacher"))
 
 
 class TimeLimited:

@@ -1,4 +1,4 @@
-"""From what a user types after ``--policy`` to a Policy: a name, weights, or an ONNX file."""
+"""From what a user types after ``--policy`` to a Policy: a name, weights, or an ONNX file, and how it is impaired."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from drivewm import registry
 from drivewm.errors import InputError
+from drivewm.policies.impaired import impaired
 from drivewm.policies.onboard import OnboardConfig, OnboardNetwork, OnboardPolicy
 from drivewm.policies.onnx_runner import OnnxPolicy
 from drivewm.policies.teacher import TeacherConfig, TeacherNetwork, TeacherPolicy
@@ -21,9 +22,15 @@ ASSETS = Path(__file__).parent.parent / "assets"
 def load_policy(name_or_path: str | Path) -> Policy:
     """A registered name ("expert", "idm", "teacher", a plug-in's), a ``.onnx`` file, or ``.safetensors`` weights with their card.
 
+    Words after a colon make it worse: ``teacher:late-2:static-0.5`` (see `drivewm.policies.impaired`).
     Raises InputError that names the known policies when there is no such policy.
     """
-    path, name = Path(name_or_path), str(name_or_path)
+    name, *words = str(name_or_path).split(":")
+    return impaired(_sound(name), words)
+
+
+def _sound(name: str) -> Policy:
+    path = Path(name)
     if path.suffix == ".onnx":
         return OnnxPolicy(path)
     if path.suffix == ".safetensors":

@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -178,8 +179,7 @@ def page(plans: dict[int, dict[str, float]], rates: dict[str, float], theirs: di
     from drivewm.store import provenance
 
     origin, ours = provenance(0), plans[30]
-    per_agent = (plans[AGENTS[-1]]["epdms_v2"] - plans[AGENTS[-2]]["epdms_v2"]) / (AGENTS[-1] - AGENTS[-2])
-    early = (plans[AGENTS[-2]]["epdms_v2"] - plans[AGENTS[-3]]["epdms_v2"]) / (AGENTS[-2] - AGENTS[-3])
+    late = AGENTS[-3:]
     lines = ["# How fast drives and plans are scored", ""]
     lines += [f"`python {' '.join(['eval/benchmarks/scorer.py', *_shown(sys.argv[1:])])}`", ""]
     lines += [
@@ -209,8 +209,16 @@ def page(plans: dict[int, dict[str, float]], rates: dict[str, float], theirs: di
         f"| {count} | {1e3 * s['pdms_v1']:.1f} | {1e3 * s['epdms_v2']:.1f} | {1e3 * s['candidates']:.1f} |"
         for count, s in plans.items()
     ]
-    lines += ["", f"From {AGENTS[-3]} to {AGENTS[-2]} agents one more costs epdms_v2 {1e6 * early:.0f} µs, from {AGENTS[-2]} to"]
-    lines += [f"{AGENTS[-1]} agents {1e6 * per_agent:.0f} µs: linear where these agree."]
+    lines += [
+        "",
+        "One more agent costs, in µs; linear where both agree:",
+        "",
+        "| | pdms_v1 | epdms_v2 | candidates |",
+        "|---|---:|---:|---:|",
+    ]
+    for fewer, more in pairwise(late):
+        costs = [1e6 * (plans[more][name] - plans[fewer][name]) / (more - fewer) for name in ours]
+        lines.append(f"| from {fewer} to {more} agents | " + " | ".join(f"{cost:.0f}" for cost in costs) + " |")
     lines += ["", f"## Stored drives of the suite `{suite}`", "", "| score | drives/s |", "|---|---:|"]
     lines += [f"| {name} | {rate:.0f} |" for name, rate in rates.items()]
     lines += ["", "The reference driver's drives are known; epdms_v2 also follows every plan of both drivers for 4 s.", ""]

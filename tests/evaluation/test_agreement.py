@@ -160,3 +160,13 @@ def test_two_stored_tables_are_compared_by_the_program(tmp_path: Path, capsys: p
     with pytest.raises(SystemExit) as left:
         main(["compare", "idm", "--worlds", *files])
     assert left.value.code == 2 and "the table of dream.csv has no policy 'idm" in capsys.readouterr().err
+
+
+def test_scenes_drawn_from_another_distribution_count_by_their_weight() -> None:
+    """Two scenes, 3 and 1 in weight: a policy that gets 1 and 0 in them has a mean of 3/4."""
+    scenes = ("calm.a@0:0#0", "calm.b@0:0#0")
+    cells = {f"p{n}": {scenes[0]: Cell(n / 8), scenes[1]: Cell(1 - n / 8)} for n in range(9)}
+    weighted = ScoreTable("dream", cells, weights={scenes[0]: 3.0, scenes[1]: 1.0})
+    found = agreement(weighted, replace(weighted, name="raster"))
+    assert dict(zip(found.policies, found.means, strict=True))["p8"] == pytest.approx((0.75, 0.75))
+    assert found.corrected == {}

@@ -137,6 +137,25 @@ def test_a_record_says_why_with_a_picture_and_a_film(cases: list[Path], tmp_path
     assert load_record(DriveRecord, tmp_path / "again" / "drive-0.json").film_shows == "what the policy saw"
 
 
+def test_a_record_holds_other_scores_and_how_critical_it_became(cases: list[Path], tmp_path: Path) -> None:
+    """At 10 m/s towards a standing car: the time to collision runs out with the clock, headway and deceleration follow it."""
+    out = tmp_path / "out"
+    verdicts = replay_all(cases[1:2], ReplayOptions("attentive", out, metrics=("neuroncap", "severity")))
+    record = load_record(DriveRecord, out / "drive-1.json")
+    assert record.others == verdicts[0].others and record.others["neuroncap"].total < 1.0
+    series = record.criticality
+    assert series is not None and series.pet_s == ()
+    left_s = np.array([value for value in series.ttc_s if value is not None])
+    apart = left_s > 1e-6
+    assert np.diff(left_s[apart]) == pytest.approx(-0.1, abs=1e-6) and left_s[-1] == 0.0
+    assert np.array(series.thw_s, float)[: len(left_s)][apart] == pytest.approx(left_s[apart], abs=1e-6)
+    needed = np.array(series.drac_mps2, float)[: len(left_s)][apart]
+    assert needed == pytest.approx(10.0 / (2 * left_s[apart]), rel=1e-6)  # v^2 / (2 v t)
+    assert min(value for value in series.rss_margin_m if value is not None) < 0
+    page = write_failures_page(out, [out / "drive-1.json"]).read_text()
+    assert page.count('class="curve"') == 4 and "first mistake, " in page  # nobody crosses, so there is no fifth
+
+
 def test_what_cannot_be_replayed_is_one_sentence(cases: list[Path], tmp_path: Path) -> None:
     cases[3].write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"drive-3\.safetensors"):

@@ -13,7 +13,20 @@ import drivewm
 from drivewm.data.marks import TrainedOn, trained_on
 from drivewm.datatypes import Scene
 from drivewm.errors import InputError, did_you_mean
-from drivewm.evaluation.dream_card import held_out, looks
+from drivewm.evaluation.dream_card import (
+    cameras,
+    changes,
+    doubt,
+    exploits,
+    held_out,
+    ladder,
+    layout,
+    looks,
+    sky,
+    stability,
+    steps,
+    training_worth,
+)
 from drivewm.evaluation.dream_card.answer import Answer
 from drivewm.evaluation.dream_card.card import DreamCard, save_card
 from drivewm.evaluation.dream_card.leaks import leaks, readers_read
@@ -81,7 +94,23 @@ def of_sample(key: str, answer: Callable[[Sample, Path], Answer], again: bool = 
 
 
 #: in the order of the page
-QUESTIONS: tuple[Question, ...] = (of_sample("looks", looks.answer),)
+QUESTIONS: tuple[Question, ...] = (
+    of_sample("looks", looks.answer),
+    of_sample("layout", layout.answer),
+    of_sample("changes", changes.answer),
+    of_sample("sky", sky.answer),
+    of_sample("cameras", cameras.answer),
+    of_sample("stability", stability.answer),
+    of_sample("steps", steps.answer),
+    Question(
+        ("ranking", "events"),
+        lambda asking: ladder.answers(asking.world, asking.work / "ladder", asking.quick, asking.progress),
+        again=True,
+    ),
+    of_sample("training_worth", training_worth.answer, again=True),
+    of_sample("exploits", exploits.answer, again=True),
+    of_sample("doubt", doubt.answer),
+)
 
 
 def make_card(sources: CardSources, out: Path, options: CardOptions, stage: Stage, command: str = "drivewm card") -> DreamCard:

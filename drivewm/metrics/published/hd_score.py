@@ -22,7 +22,7 @@ FORMULA = Formula(
             "no_collision",
             "gate",
             None,
-            "0 for a plan that meets anybody where they will be, or where they are when the drive ends",
+            "0 for a plan that meets anybody where they will be, or where they are at its last point before the drive ends",
         ),
         Part(
             "drivable_area",

@@ -40,9 +40,12 @@ class Planned:
         return cls(t_s, EGO_SHAPE.centre_xy_yaw(rear), step, rollout)
 
     def collides(self, ahead_s: float = 0.0, lasting: bool = False) -> Array:
-        """Whether each plan [F], moved on by ``ahead_s``, meets anybody; ``lasting``: all stay where they are at the end."""
+        """Whether each plan [F], moved on by ``ahead_s``, meets anybody.
+
+        ``lasting``: after the drive's end all stay where they are at the plan's last point before it.
+        """
         agents, last = self.rollout.states.agents, len(self.rollout.states.t_s) - 1
-        step = np.minimum(self.step, last)
+        step = np.minimum(self.step, np.where(self.step <= last, self.step, 0).max(1, initial=0)[:, None])
         pose = self.centre.copy()
         pose[..., :2] += ahead_s * self._velocity()
         reach = np.hypot(*HALF_EGO_M) + 0.5 * np.hypot(agents.size_lwh_m[..., 0], agents.size_lwh_m[..., 1])

@@ -17,6 +17,7 @@ from drivewm.metrics.series import HALF_EGO_M, STANDING_MPS
 
 THINGS = [int(kind) for kind in STATIC_CLASSES]
 NEVER = np.iinfo(np.int64).max
+AGENTS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +66,23 @@ def first_meetings(ways: Ways, agents: Agents, looks: tuple[int, ...], dt_s: flo
         if last <= 0:
             continue
         here = centre[:, :last, :2] + (look * dt_s) * speed[:, :last, None] * heading[:, :last]
-        others, reach = agents.xy_yaw_world[look : look + last], radius[look : look + last]
-        # Agents that are far from all ways at once need no look at single ways.
-        low, high = here.min(0)[:, None] - reach[..., None], here.max(0)[:, None] + reach[..., None]
-        inside = ((others[..., :2] >= low) & (others[..., :2] <= high)).all(-1) & agents.valid[look : look + last]
-        t, n = np.nonzero(inside)
-        x, y = (here[:, t, axis] - others[t, n, axis] for axis in (0, 1))
-        m, k = np.nonzero((x * x + y * y < reach[t, n] ** 2) & moving[:, t])
-        t, n = t[k], n[k]
-        key = t * len(looks) + order
-        # A pair that is known to have met earlier needs no second look; the loop goes through looks, not instants.
-        new = key < first[m, n]
-        m, t, n, key = m[new], t[new], n[new], key[new]
-        pose = np.concatenate([here[m, t], centre[m, t, 2:]], -1)
-        met = overlap(pose, HALF_EGO_M, others[t, n], 0.5 * agents.size_lwh_m[t + look, n, :2])
-        np.minimum.at(first, (m[met], n[met]), key[met])
+        for start in range(0, many, AGENTS_AT_ONCE):  # what fits into the processor's cache is looked at faster
+            some = slice(start, start + AGENTS_AT_ONCE)
+            others, reach = agents.xy_yaw_world[look : look + last, some], radius[look : look + last, some]
+            # Agents that are far from all ways at once need no look at single ways.
+            low, high = here.min(0)[:, None] - reach[..., None], here.max(0)[:, None] + reach[..., None]
+            inside = ((others[..., :2] >= low) & (others[..., :2] <= high)).all(-1) & agents.valid[look : look + last, some]
+            t, n = np.nonzero(inside)
+            x, y = (here[:, t, axis] - others[t, n, axis] for axis in (0, 1))
+            m, k = np.nonzero((x * x + y * y < reach[t, n] ** 2) & moving[:, t])
+            t, n = t[k], n[k]
+            key = t * len(looks) + order
+            # A pair that is known to have met earlier needs no second look; the loop goes through looks, not instants.
+            new = key < first[m, start + n]
+            m, t, n, key = m[new], t[new], n[new], key[new]
+            pose = np.concatenate([here[m, t], centre[m, t, 2:]], -1)
+            met = overlap(pose, HALF_EGO_M, others[t, n], 0.5 * agents.size_lwh_m[t + look, start + n, :2])
+            np.minimum.at(first, (m[met], start + n[met]), key[met])
     way, agent = np.nonzero(first != NEVER)
     key = first[way, agent]
     return Meetings(way, key // len(looks), np.asarray(looks)[key % len(looks)], agent)
