@@ -51,6 +51,8 @@ class TrainedOn:
         """Of weights that learned from ``before`` first; None: nobody knows from what."""
         if before is None:
             return replace(self, unmarked=self.unmarked + 1, note="began from weights that do not say what they learned from")
+        if before == self:
+            return self
         both = zip(_columns(self), _columns(before), strict=True)
         towns, seeds, parameters = (tuple(sorted({*mine, *theirs})) for mine, theirs in both)
         unmarked = self.unmarked + before.unmarked

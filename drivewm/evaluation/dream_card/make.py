@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
 import drivewm
-from drivewm.data.marks import trained_on
+from drivewm.data.marks import TrainedOn, trained_on
 from drivewm.datatypes import Scene
 from drivewm.errors import InputError, did_you_mean
 from drivewm.evaluation.dream_card import (
@@ -118,14 +118,11 @@ def make_card(sources: CardSources, out: Path, options: CardOptions, stage: Stag
 
     Raises InputError for a world that has no weights, for another rig, for too few drives, and for unknown questions.
     """
-    known = [key for question in QUESTIONS for key in question.keys]
-    for key in options.only:
-        if key not in known:
-            raise InputError(f"the card has no question {key!r}", hint=did_you_mean(key, known) or ", ".join(known))
-    folder = world_folder(sources.world)
-    pipeline, readers, trained = open_pipeline(folder), Readers.load(sources.readers), trained_on(folder)
-    work, size_px = out / "work", pipeline.transformer.size.size_px
-    wanted = held_out.Wanted(options.each, options.seconds, size_px, options.seed)
+    refuse_unknown(options.only)
+    folder, work = world_folder(sources.world), out / "work"
+    pipeline, readers = open_pipeline(folder), Readers.load(sources.readers)
+    trained = _learned(folder, sources.readers)
+    wanted = held_out.Wanted(options.each, options.seconds, pipeline.transformer.size.size_px, options.seed)
     if sources.cache is None:
         drives = held_out.made(work / "held-out", wanted, trained, stage)
     else:
@@ -140,9 +137,8 @@ def make_card(sources: CardSources, out: Path, options: CardOptions, stage: Stag
         Question(("leaks",), lambda asking: (leaks(drives, asking.sample, trained, scenes_of_policies()),)),
         Question(("readers",), lambda asking: (readers_read(asking.sample),)),
     )
-    made_from = content_hash(
-        [pipeline.identity(), readers.fingerprint(), held_out.name_of(drives), seeds, options.quick, _code()]
-    )
+    named = {"world": pipeline.identity(), "readers": readers.fingerprint(), "drives": held_out.name_of(drives)}
+    made_from = content_hash([named, seeds, options.quick, trained, _code()])
     found: dict[str, tuple[Answer, ...]] = {}
     took_s: dict[str, float] = {}
     for number, question in enumerate((*asked, *controls), 1):
@@ -150,15 +146,14 @@ def make_card(sources: CardSources, out: Path, options: CardOptions, stage: Stag
         progress = stage(f"{number} of {len(asked) + len(controls)}: {name}")
         asking = Asking(sample, sources.world, out, work, options.quick, progress)
         found[name], took_s[name] = _asked(question, asking, made_from)
-    origin = provenance(options.seed, world=pipeline.identity(), readers=readers.fingerprint(), drives=held_out.name_of(drives))
     answers, checks = (
         tuple(answer for question in questions for answer in found[" and ".join(question.keys)])
         for questions in (asked, controls)
     )
     lights = {answer.key: answer.light for answer in answers + checks}
     card = DreamCard(
-        world=pipeline.identity(),
-        readers=readers.fingerprint(),
+        world=named["world"],
+        readers=named["readers"],
         command=command,
         quick=options.quick,
         drives=len(drives.of_seed),
@@ -168,7 +163,7 @@ def make_card(sources: CardSources, out: Path, options: CardOptions, stage: Stag
         controls=checks,
         lights=lights,
         took_s=took_s,
-        provenance=origin,
+        provenance=provenance(options.seed, **named),
     )
     save_card(out, card)
     write_pages(out, card)
@@ -189,6 +184,20 @@ def _asked(question: Question, asking: Asking, made_from: str) -> tuple[tuple[An
     took_s = round(time.perf_counter() - began, 1)
     write_json(file, {"made_from": made_from, "took_s": took_s, "answers": [encode_record(answer) for answer in answers]})
     return answers, took_s
+
+
+def refuse_unknown(keys: Sequence[str]) -> None:
+    """Raises InputError for a question that no card asks."""
+    known = [key for question in QUESTIONS for key in question.keys]
+    for key in keys:
+        if key not in known:
+            raise InputError(f"the card has no question {key!r}", hint=did_you_mean(key, known) or ", ".join(known))
+
+
+def _learned(world: Path, readers: Path) -> TrainedOn | None:
+    """What world and readers have learned from, as far as both say; None where the world does not."""
+    trained, read = trained_on(world), trained_on(readers)
+    return trained.after(read) if trained and read else trained
 
 
 def scenes_of_policies() -> list[Scene]:

@@ -121,9 +121,17 @@ def mean_over(values: Array, sample: Sample) -> tuple[Estimate, tuple[float, ...
 
 
 def ratio_over(numerator: Array, denominator: Array, sample: Sample) -> tuple[Estimate, tuple[float, ...]]:
-    """Sum over drives of ``numerator`` [B] over that of ``denominator`` [B], as for an IoU, with its bootstrap over drives."""
+    """Sum over drives of ``numerator`` [B] over that of ``denominator`` [B], as for an IoU, with its bootstrap over drives.
+
+    NaN where nothing was there to be measured; draws of drives in which nothing was there say nothing and do not count.
+    """
     above, below = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
-    return bootstrapped(lambda rows: above[rows].sum(-1) / np.maximum(below[rows].sum(-1), 1e-12), sample)
+
+    def figure(rows: Array) -> Array:
+        there = below[rows].sum(-1)
+        return np.where(there > 0.0, above[rows].sum(-1) / np.maximum(there, 1e-12), np.nan)
+
+    return bootstrapped(figure, sample)
 
 
 def bootstrapped(figure: Callable[[Array], Array], sample: Sample) -> tuple[Estimate, tuple[float, ...]]:
@@ -133,6 +141,7 @@ def bootstrapped(figure: Callable[[Array], Array], sample: Sample) -> tuple[Esti
     rng = np.random.default_rng(np.random.SeedSequence([len(every), len(groups)]))
     drawn = np.concatenate([mine[rng.integers(0, len(mine), (RESAMPLES, len(mine)))] for mine in groups], 1)
     value, values = float(figure(every[None])[0]), figure(drawn)
-    low, high = np.nanquantile(values, [0.025, 0.975])
+    known = values[np.isfinite(values)]
+    low, high = np.quantile(known, [0.025, 0.975]) if known.size else (value, value)
     estimate = Estimate(value, min(float(low), value), max(float(high), value), len(every))
     return estimate, tuple(float(figure(mine[None])[0]) for mine in groups)
