@@ -16,8 +16,10 @@ from drivewm.errors import InputError, did_you_mean
 from drivewm.evaluation.dream_card import (
     cameras,
     changes,
+    commands,
     doubt,
     exploits,
+    gate_answer,
     held_out,
     ladder,
     layout,
@@ -25,6 +27,7 @@ from drivewm.evaluation.dream_card import (
     sky,
     stability,
     steps,
+    sweep,
     training_worth,
 )
 from drivewm.evaluation.dream_card.answer import Answer
@@ -96,6 +99,8 @@ def of_sample(key: str, answer: Callable[[Sample, Path], Answer], again: bool = 
 #: in the order of the page
 QUESTIONS: tuple[Question, ...] = (
     of_sample("looks", looks.answer),
+    of_sample("commands", commands.answer),
+    of_sample("sweep", sweep.answer),
     of_sample("layout", layout.answer),
     of_sample("changes", changes.answer),
     of_sample("sky", sky.answer),
@@ -110,6 +115,7 @@ QUESTIONS: tuple[Question, ...] = (
     of_sample("training_worth", training_worth.answer, again=True),
     of_sample("exploits", exploits.answer, again=True),
     of_sample("doubt", doubt.answer),
+    of_sample("gate", gate_answer.answer, again=True),
 )
 
 
