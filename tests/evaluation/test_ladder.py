@@ -94,7 +94,7 @@ def test_the_ladder_has_enough_policies_that_know_the_world_by_its_pixels(tmp_pa
     assert sum(rung.quick for rung in ladder.rungs) == 8 and sum(rung.control for rung in ladder.rungs) == 1
     assert len({rung.policy().spec.id for rung in ladder.rungs}) == len(ladder.rungs)  # and each is what its recipe says
     suite = ladder.scenes()
-    split = [set(part.files) for part in parts(suite, quick=False)]
+    split = [set(part.files) for _, part in parts(suite, quick=False)]
     assert sum(map(len, split)) == len(set.union(*split)) == len(suite.files) and len(split) == 3
 
 

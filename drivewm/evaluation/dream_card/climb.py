@@ -21,7 +21,7 @@ from drivewm.store import content_hash, load_record
 
 REFERENCE = "raster"
 WORKERS = 2
-QUICK_SCENES = 2  # of each seed
+QUICK_SCENES = 6  # of the first seed
 RESULT = "result.json"
 
 
@@ -75,7 +75,7 @@ def climb(ladder: Ladder, world: str, folder: Path, quick: bool, progress: Progr
         opened = load_world(shown)
         gate = gate_for(opened)
         for rung, policy in zip(rungs, policies, strict=True):
-            for part, seed in zip(parts(suite, quick), suite.seeds, strict=True):
+            for seed, part in parts(suite, quick):
                 driven = [opened.id, gate.id if gate else "none", policy, part.id, [file.name for file in part.files], seed]
                 key = content_hash(driven)
                 words = re.sub(r"[^A-Za-z0-9_.]+", "-", f"{rung.name}-{opened.id}-{seed}")
@@ -91,7 +91,7 @@ def climb(ladder: Ladder, world: str, folder: Path, quick: bool, progress: Progr
             (kept / f"{unit.key}.json").unlink(missing_ok=True)
     run_units(units, drive_task, folder=kept, workers=WORKERS, progress=told)
     results = [load_record(SuiteResult, task.out / RESULT) for task in tasks]
-    seeds = len(suite.seeds)
+    seeds = len(parts(suite, quick))
     rows = [tuple(results[start : start + seeds]) for start in range(0, len(results), seeds)]
     return Climb(rungs, tuple(rows[: len(rungs)]), tuple(rows[len(rungs) :]), ladder.missing)
 
@@ -102,11 +102,12 @@ def drive_task(task: _Task) -> str:
     return str(task.out)
 
 
-def parts(suite: Suite, quick: bool) -> list[Suite]:
-    """The suite's scenarios in as many parts as it has seeds, so that no scenario is driven with two."""
+def parts(suite: Suite, quick: bool) -> list[tuple[int, Suite]]:
+    """The suite's scenarios in as many parts as it has seeds, so that none is driven with two; ``quick``: few with the first."""
     blocks = np.array_split(np.arange(len(suite.files)), len(suite.seeds))
-    chosen = [block[:QUICK_SCENES] if quick else block for block in blocks]
-    return [replace(suite, files=tuple(suite.files[i] for i in block), seeds=(0,)) for block in chosen]
+    chosen = [blocks[0][:QUICK_SCENES]] if quick else blocks
+    scenes = [replace(suite, files=tuple(suite.files[i] for i in block), seeds=(0,)) for block in chosen]
+    return list(zip(suite.seeds, scenes, strict=False))
 
 
 def together(results: Sequence[SuiteResult]) -> SuiteResult:

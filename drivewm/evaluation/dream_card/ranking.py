@@ -90,26 +90,20 @@ def _claim(name: str, climb: Climb, *, void_too: bool = False, target: bool = Fa
 
 
 def _control_claim(pixels: Climb) -> Claim:
-    """How much better the twins of the control that see drive in the world than the control, which is shown noise."""
+    """How much better a policy drives in the world than the control, which is the same policy shown noise."""
     name = "the control that is shown noise, below its seeing twin"
-    pairs = [
-        (twin, control)
-        for control, rung in enumerate(pixels.rungs)
-        for twin, other in enumerate(pixels.rungs)
-        if rung.control and other.name == rung.name.partition(":")[0]
-    ]
-    if not pairs:
+    control = next((i for i, rung in enumerate(pixels.rungs) if rung.control), None)
+    weights = pixels.rungs[control].name.partition(":")[0] if control is not None else ""
+    twin = next((i for i, rung in enumerate(pixels.rungs) if rung.name == weights), None)
+    if control is None or twin is None:
         return Claim(name, None, 0.0, note="no control is driven")
-    twin, control = (together(pixels.judged[index]) for index in pairs[0])
-    both = _counting(twin, control)
-    apart = [twin.scores[index].total - control.scores[index].total for index in both]
+    seeing, shown_noise = together(pixels.judged[twin]), together(pixels.judged[control])
+    both = _counting(seeing, shown_noise)
+    apart = [seeing.scores[index].total - shown_noise.scores[index].total for index in both]
     estimate = bootstrap_mean(apart, BOOTSTRAP_SEED, bounds=(-1.0, 1.0))
-    means = [_score(together(row), range(len(together(row).scores))) for row in pixels.judged]
-    lowest = means[pairs[0][1]]
-    below = sum(one is not None and lowest is not None and one.value < lowest.value for one in means)
-    note = (
-        f"difference of scores over drives that count for both; {below} of {len(means) - 1} pixel policies are below the control"
-    )
+    kin = [i for i, rung in enumerate(pixels.rungs) if rung.own_plans and i != control and rung.name.split(":")[0] == weights]
+    below = sum(_mean(together(pixels.judged[i])) < _mean(shown_noise) for i in kin)
+    note = f"difference of scores over drives that count for both; {below} of {len(kin)} twins that see something are below it"
     return Claim(name, estimate, 0.0, least_low=0.0, note=note if estimate else "all their drives are void")
 
 
