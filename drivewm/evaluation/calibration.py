@@ -103,10 +103,12 @@ def counted(drives: ByKind, limits: Thresholds) -> tuple[Caught, ...]:
 def choose(drives: ByKind) -> Thresholds:
     """Of the limits under which at most 2 % of the whole drives are void the loosest that still catch enough of every kind.
 
-    Every measure starts at the strictest limit that voids no more than its share of the whole drives, and is loosened notch by
-    notch, all in turn, as long as `AIM` of what the strictest limits catch of every kind stays caught.
+    The whole drives that may be void are those without which the limits catch most. Every measure starts at the strictest limit
+    that voids none of the others, and is loosened notch by notch, all in turn, as long as `AIM` of what the strictest limits
+    catch of every kind stays caught.
     What is imperfect but not broken in any of these ways then counts. Raises ValueError where a measure was never known.
     """
+    drives = {**drives, WHOLE: _without_odd(drives)}
     ladders = {name: _ladder(name, drives) for name in NAMES}
     notch = dict.fromkeys(NAMES, 0)
     values = {kind: _values(found) for kind, found in drives.items() if kind != WHOLE and found}
@@ -132,14 +134,35 @@ def choose(drives: ByKind) -> Thresholds:
     return Thresholds(**{name: _rounded(ladders[name][notch[name]], name) for name in NAMES})
 
 
+def _without_odd(drives: ByKind) -> list[Evidence]:
+    """The whole drives without the 2 % whose loss lets the strictest limits of the rest catch most, taken one by one."""
+    kept = list(drives[WHOLE])
+    cases = [_values(found) for kind, found in drives.items() if kind != WHOLE and found]
+
+    def least_caught(whole: Sequence[Evidence]) -> tuple[float, float]:
+        limits = {name: values for name in NAMES if (values := [one.known()[name] for one in whole if name in one.known()])}
+        shares = []
+        for columns in cases:
+            beyond = [
+                columns[name] < min(values) if name in LOWER_IS_WORSE else columns[name] > max(values)
+                for name, values in limits.items()
+            ]
+            shares.append(float(np.any(beyond, axis=0).mean()))
+        return min(shares, default=0.0), float(np.mean(shares)) if shares else 0.0
+
+    for _ in range(int(MOST_FALSE_VOIDS * len(drives[WHOLE]))):
+        rests = [kept[:i] + kept[i + 1 :] for i in range(len(kept))]
+        kept = max(rests, key=least_caught)
+    return kept
+
+
 def _ladder(name: str, drives: ByKind) -> Array:
     """Limits from the strictest to one that no drive breaks, or to the outermost one [NOTCHES + 1]."""
     lower = name in LOWER_IS_WORSE
-    whole = sorted((one.known()[name] for one in drives[WHOLE] if name in one.known()), reverse=not lower)
+    whole = [one.known()[name] for one in drives[WHOLE] if name in one.known()]
     if not whole:
         raise ValueError(f"no reference drive tells anything about {name}")
-    allowed = int(MOST_FALSE_VOIDS / len(NAMES) * len(drives[WHOLE]))  # drives that each limit may lose
-    strictest = whole[min(allowed, len(whole) - 1)]
+    strictest = min(whole) if lower else max(whole)
     every = [one.known()[name] for found in drives.values() for one in found if name in one.known()]
     if lower:
         return np.linspace(strictest, min(strictest, OUTERMOST.get(name, 0.0)), NOTCHES + 1)

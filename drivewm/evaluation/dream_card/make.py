@@ -37,7 +37,7 @@ from drivewm.evaluation.dream_card.page import write_pages
 from drivewm.evaluation.dream_card.sample import Sample
 from drivewm.evaluation.readers import EMBEDDED as SHIPPED_READERS
 from drivewm.evaluation.readers import Readers
-from drivewm.evaluation.suite import load_suite, suite_names
+from drivewm.evaluation.suite import load_suite
 from drivewm.records import decode_record, encode_record
 from drivewm.registry import names
 from drivewm.store import content_hash, provenance, read_json, write_json
@@ -207,8 +207,8 @@ def _learned(world: Path, readers: Path) -> TrainedOn | None:
 
 
 def scenes_of_policies() -> list[Scene]:
-    """The scenes in which the ladder of policies is driven, where it is there."""
-    return load_suite(LADDER).scenes() if LADDER in suite_names() else []
+    """The scenes in which the ladder of policies is driven."""
+    return load_suite(LADDER).scenes()
 
 
 @lru_cache(maxsize=1)
