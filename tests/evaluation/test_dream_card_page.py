@@ -46,6 +46,7 @@ def test_a_question_is_as_good_as_its_worst_measured_claim() -> None:
     assert Answer("k", "?", known).light == "missed"
     assert Answer("k", "?", (known[0], missing)).light == "reached"
     assert Answer("k", "?", (missing,)).light == "not measured"
+    assert Answer("k", "?", (at_least(0.5, 0.4, 0.6, None), missing)).light == "not measured"
     assert Answer("k", "?", (at_least(0.5, 0.4, 0.6, None),)).light == ""
 
 

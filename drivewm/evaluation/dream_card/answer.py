@@ -90,7 +90,9 @@ class Answer:
 
     @property
     def light(self) -> str:
-        """The worst light of its claims that have a target; "not measured" when no claim is, empty when none has a target."""
-        lights = [claim.light for claim in self.claims]
-        known = [light for light in lights if light and light != "not measured"]
-        return max(known, key=LIGHTS.index) if known else "" if "" in lights else "not measured"
+        """The worst light of its measured claims; without one "not measured", or empty when no claim has a target."""
+        known = [claim.light for claim in self.claims if claim.light not in ("", "not measured")]
+        if known:
+            return max(known, key=LIGHTS.index)
+        asked = any(claim.target is not None for claim in self.claims)
+        return "not measured" if asked or all(claim.light for claim in self.claims) else ""

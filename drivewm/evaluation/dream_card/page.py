@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 from rich.table import Table as RichTable
 
+from drivewm.datatypes import Array
 from drivewm.evaluation.dream_card.answer import Answer, Chart, Claim, Rows
 from drivewm.evaluation.dream_card.card import DreamCard
 from drivewm.evaluation.figures import Photo, jpeg_uri
@@ -17,6 +18,7 @@ from drivewm.evaluation.report import Group, Mark, Page, Section, Table, Tile, w
 from drivewm.store import write_text
 
 NO_TARGET = "no target"
+WHOLE_WIDTH_PX = 1000  # a narrower picture would only be blown up over the whole width of the page
 TONES = {"reached": "good", "open": "void", "missed": "bad", "not measured": ""}
 VERDICTS = {"reached": "passed", "open": "void", "missed": "failed"}
 CLAIM_COLUMNS = ("claim", "measured [95 %]", "target", "light", "each seed")
@@ -96,17 +98,20 @@ def table(card: DreamCard) -> RichTable:
 def _pictures(out: Path, card: DreamCard) -> Section:
     groups = []
     for answer in card.answers:
-        photos = tuple(Photo(_embedded(out / name), caption) for name, caption in answer.pictures)
-        if photos:
-            groups.append(Group("photo", photos, answer.question, "one" if len(photos) == 1 else "wide"))
+        pictures = [_read(out / name) for name, _ in answer.pictures]
+        photos = (Photo(jpeg_uri(shown, 82), words) for shown, (_, words) in zip(pictures, answer.pictures, strict=True))
+        if pictures:
+            alone = len(pictures) == 1 and pictures[0].shape[1] >= WHOLE_WIDTH_PX
+            groups.append(Group("photo", tuple(photos), answer.question, "one" if alone else "wide"))
     return Section("Pictures", groups=tuple(groups))
 
 
-def _embedded(file: Path) -> str:
+def _read(file: Path) -> Array:
+    """An RGB picture [H, W, 3]."""
     picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
     if picture is None:
         raise FileNotFoundError(f"a question names the picture {file.name}, which is not there")
-    return jpeg_uri(picture[..., ::-1], 82)
+    return picture[..., ::-1]
 
 
 def _numbers(answer: Answer, before: str) -> Section:
