@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from drivewm.data.marks import write_trained_on
 from drivewm.datatypes import Light, Weather
 from drivewm.errors import InputError
 from drivewm.evaluation.readers import READ_TABLE, Readers, pixels
@@ -121,6 +122,7 @@ def train_readers(
     trained: _Parts = fit(model, loss_fn, batch_at, out, options, on_log)  # type: ignore[assignment]
     readers = trained.readers.cpu()
     readers.save(out / "readers")
+    write_trained_on(out / "readers", clips.trained_on())
     return readers
 
 
