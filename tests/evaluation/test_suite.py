@@ -66,7 +66,7 @@ def test_the_long_tail_holds_every_weather_and_camera_fault_and_calm_counterpart
 
 
 def test_what_is_reported_is_driven_with_three_seeds(suites: dict[str, Suite]) -> None:
-    assert all(suite.seeds == (0, 1, 2) for name, suite in suites.items() if name not in {"smoke", "demo"})
+    assert all(len(set(suite.seeds)) == 3 for name, suite in suites.items() if name not in {"smoke", "demo"})
 
 
 def test_a_suite_unites_patterns_public_names_and_tags(tmp_path: Path) -> None:
