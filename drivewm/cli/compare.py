@@ -83,9 +83,13 @@ def compare(
 
 def _are_cards(worlds: tuple[str, str], policies: list[str]) -> bool:
     """Whether both places hold dream cards; with policies named, they are driven in the worlds instead."""
-    from drivewm.evaluation.dream_card.card import holds_card
+    from drivewm.evaluation.dream_card.card import FILE as CARD_FILE
+    from drivewm.evaluation.dream_card.card import holds_card, load_card
 
     cards = [holds_card(world) for world in worlds]
+    for world, card in zip(worlds, cards, strict=True):
+        if not card and not policies and (Path(world) / CARD_FILE).is_file():
+            load_card(Path(world))  # says that it is of another form
     if any(cards) and not all(cards) and not policies:
         missing = worlds[cards.index(False)]
         raise InputError("holds no dream card, the other one does", file=missing, hint="make one with: drivewm card --out DIR")

@@ -248,7 +248,7 @@ def card(
     readers: Annotated[Path | None, typer.Option(help="Folder of readers; by default those that came with drivewm.")] = None,
     drives: Annotated[int, typer.Option(help="Drives to dream again, of each of three seeds.", min=1)] = 8,
     seconds: Annotated[float, typer.Option(help="How long each is dreamed.", min=1.0)] = 20.0,
-    quick: Annotated[bool, typer.Option("--quick", help="A look in five minutes: two drives of 8 s, fewer policies.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Two drives of 8 s for each seed, fewer policies.")] = False,
     only: Annotated[list[str] | None, typer.Option(help="Ask only this question. Repeatable.", show_default=False)] = None,
     seed: Seed = 0,
     out: Out = None,
@@ -262,7 +262,9 @@ def card(
 
     folder, chosen = run_folder("card", out), tuple(only or ())
     options = replace(QUICK, seed=seed, only=chosen) if quick else CardOptions(drives, seconds, seed, only=chosen)
-    command = " ".join(["drivewm card --world", world, *(["--quick"] if quick else []), f"--seed {seed}"])
+    size = ["--quick"] if quick else [f"--drives {drives} --seconds {seconds:g}"]
+    given = [f"--{name} {path}" for name, path in (("cache", cache), ("readers", readers)) if path]
+    command = " ".join(["drivewm card --world", world, *size, *given, *(f"--only {key}" for key in chosen), f"--seed {seed}"])
     with stages(as_json) as stage:
         made = make_card(CardSources(world, readers or SHIPPED_READERS, cache), folder, options, stage, command)
     tracked.card(folder, made)

@@ -132,3 +132,9 @@ def test_a_claim_is_better_only_where_intervals_do_not_touch(tmp_path: Path) -> 
 def test_what_has_no_card_is_refused_in_a_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["card", *words]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_card_of_an_earlier_form_is_said_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "card.json").write_text('{"rows": {}, "claims": {}}')
+    assert run(["compare", "--worlds", str(tmp_path), str(tmp_path)]) == 2
+    assert "is no dream card of this form" in capsys.readouterr().err
