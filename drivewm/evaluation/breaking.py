@@ -89,8 +89,11 @@ def evidence_by_kind(drive: Rollout, other: Rollout, readers: Remembering, seed:
     truth = Truth.of(drive, len(drive.plans.t_s), rig, readers)
     subject = whole(drive, other, truth, rig)
 
+    def read_again(images: Array) -> Array:
+        return readers.segment(readers.softened(images))
+
     def seen(shown: Array, moves: bool) -> Evidence:
-        return evidence_of(Seen.of(readers.softened(shown), truth.frames, readers, moves), truth)
+        return evidence_of(Seen.of(readers.softened(shown), truth.frames, readers, moves), truth, read_again)
 
     out = {WHOLE: [seen(subject.images, True)]}
     for number, (kind, way) in enumerate(WAYS.items() if len(subject.images) >= LEAST_FRAMES else ()):

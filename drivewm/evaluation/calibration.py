@@ -41,7 +41,7 @@ OUTERMOST = {
     "turned_rad": 0.025,
     "yaw_rate_difference_radps": 0.1,
 }
-RECIPE = 1  # raised when the same options begin to give other evidence
+RECIPE = 2  # raised when the same options begin to give other evidence
 NAMES = tuple(one.name for one in fields(Thresholds))
 
 ByKind = dict[str, list[Evidence]]

@@ -8,7 +8,7 @@ overlook there (a car in fog, a child far away) and what they misjudge there is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -105,8 +105,16 @@ WORDS = {
 class Gate:
     """Judges finished drives by their frames."""
 
-    def __init__(self, readers: FrameReaders, rig: CameraRig, thresholds: Thresholds | None = None) -> None:
+    def __init__(
+        self,
+        readers: FrameReaders,
+        rig: CameraRig,
+        thresholds: Thresholds | None = None,
+        seen_again: Callable[[Array], Array] | None = None,
+    ) -> None:
+        """``seen_again`` brings pictures [..., H, W, 3] through the autoencoder of the world that is judged, if it has one."""
         self.readers, self.rig, self.thresholds = readers, rig, thresholds or load_limits().thresholds
+        self.read_again = (lambda images: readers.segment(seen_again(images))) if seen_again else None
 
     @property
     def id(self) -> str:
@@ -129,13 +137,13 @@ class Gate:
     def measure(self, rollout: Rollout, images: Array) -> Evidence:
         """What the readers see in the frames, beside what they see in the reference's frames of the same states."""
         truth = Truth.of(rollout, len(images), self.rig, self.readers)
-        return evidence_of(Seen.of(images, truth.frames, self.readers), truth)
+        return evidence_of(Seen.of(images, truth.frames, self.readers), truth, self.read_again)
 
 
-def evidence_of(seen: Seen, truth: Truth) -> Evidence:
-    """The pictures that were ``seen`` held against the reference."""
+def evidence_of(seen: Seen, truth: Truth, read_again: Callable[[Array], Array] | None = None) -> Evidence:
+    """The pictures that were ``seen`` held against the reference; ``read_again`` as in `ghosts_px`."""
     found = sightings(seen.labels, truth)
-    ghosts = sorted(ghosts_px(seen.labels, truth), reverse=True)
+    ghosts = sorted(ghosts_px(seen.labels, truth, read_again), reverse=True)
     aside = turned = speed = yaw_rate = None
     if len(truth.frames) >= STRETCH:
         _, aside, turned = np.abs(placings(seen.labels, truth, STRETCH)).max(0).tolist()
@@ -200,4 +208,6 @@ def _limits(file: Path) -> Limits:
 
 def gate_for(world: World) -> Gate | None:
     """The gate with the embedded readers; None for the reference world, which shows the state by construction."""
-    return None if isinstance(world, RasterWorld) else Gate(Readers.load(), world.rig)
+    if isinstance(world, RasterWorld):
+        return None
+    return Gate(Readers.load(), world.rig, seen_again=getattr(world, "seen_again", None))
