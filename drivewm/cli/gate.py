@@ -21,8 +21,8 @@ def gate(
     readers: Annotated[
         Path | None, typer.Option(help="Folder of readers, which receives the limits; by default those that came with drivewm.")
     ] = None,
-    set_on: Annotated[int, typer.Option(help="Drives on which the limits are set.", min=12)] = 86,
-    tried_on: Annotated[int, typer.Option(help="Other drives on which they are tried.", min=4)] = 258,
+    set_on: Annotated[int, typer.Option(help="Drives on which the limits are set.", min=12)] = 172,
+    tried_on: Annotated[int, typer.Option(help="Other drives on which they are tried.", min=4)] = 400,
     seed: Seed = 0,
     workers: Workers = 1,
     out: Out = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 
 from drivewm.datatypes import Array, Rollout
-from drivewm.evaluation.broken import WAYS, whole
+from drivewm.evaluation.broken import WAYS, Subject, whole
 from drivewm.evaluation.gate import Evidence, evidence_of
 from drivewm.evaluation.readers import Readers
 from drivewm.evaluation.truth import FrameReaders, Seen, Truth
@@ -83,17 +84,36 @@ def evidence_of_breaks(payload: dict[str, Any]) -> dict[str, list[dict[str, floa
     return {kind: [one.known() for one in cases] for kind, cases in found.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A case: its pictures uint8 [F, V, H, W, 3] (those that judging looks at) and what the readers see in them."""
+
+    images: Array
+    evidence: Evidence
+
+
 def evidence_by_kind(drive: Rollout, other: Rollout, readers: Remembering, seed: int) -> dict[str, list[Evidence]]:
     """The same of any two drives."""
+    subject = whole_drive(drive, other, readers)
+    return {kind: [case.evidence for case in cases] for kind, cases in cases_by_kind(subject, readers, seed).items()}
+
+
+def whole_drive(drive: Rollout, other: Rollout, readers: Remembering) -> Subject:
+    """A drive ready to be broken; ``other`` lends its motion."""
     rig = nuscenes_rig()
-    truth = Truth.of(drive, len(drive.plans.t_s), rig, readers)
-    subject = whole(drive, other, truth, rig)
+    return whole(drive, other, Truth.of(drive, len(drive.plans.t_s), rig, readers), rig)
+
+
+def cases_by_kind(subject: Subject, readers: Remembering, seed: int) -> dict[str, list[Broken]]:
+    """The whole drive and every case of every way to break it."""
+    truth = subject.truth
 
     def read_again(images: Array) -> Array:
         return readers.segment(readers.softened(images))
 
-    def seen(shown: Array, moves: bool) -> Evidence:
-        return evidence_of(Seen.of(readers.softened(shown), truth.frames, readers, moves), truth, read_again)
+    def seen(shown: Array, moves: bool) -> Broken:
+        soft = readers.softened(shown)
+        return Broken(soft, evidence_of(Seen.of(soft, truth.frames, readers, moves), truth, read_again))
 
     out = {WHOLE: [seen(subject.images, True)]}
     for number, (kind, way) in enumerate(WAYS.items() if len(subject.images) >= LEAST_FRAMES else ()):

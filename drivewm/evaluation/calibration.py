@@ -21,6 +21,7 @@ from drivewm.evaluation.breaking import WHOLE, evidence_of_breaks
 from drivewm.evaluation.broken import WAYS
 from drivewm.evaluation.gate import FILE, LOWER_IS_WORSE, Caught, Evidence, Limits, Thresholds, broken
 from drivewm.evaluation.readers import Readers
+from drivewm.evaluation.sightings import MIN_OBJECT_PX
 from drivewm.execution import Progress, Unit, run_units
 from drivewm.scenarios.catalogue import find
 from drivewm.store import content_hash, file_hash, provenance, save_record
@@ -41,6 +42,8 @@ OUTERMOST = {
     "turned_rad": 0.025,
     "yaw_rate_difference_radps": 0.1,
 }
+#: where strictness ends: a ghost is no object that is too small for an agent to be asked for
+INNERMOST = {"ghost_px": float(MIN_OBJECT_PX)}
 RECIPE = 2  # raised when the same options begin to give other evidence
 NAMES = tuple(one.name for one in fields(Thresholds))
 
@@ -49,8 +52,8 @@ ByKind = dict[str, list[Evidence]]
 
 @dataclass(frozen=True, slots=True)
 class GateOptions:
-    set_on: int = 86  # drives
-    tried_on: int = 258
+    set_on: int = 172  # drives
+    tried_on: int = 400
     seed: int = 0
     workers: int = 1
 
@@ -101,12 +104,13 @@ def counted(drives: ByKind, limits: Thresholds) -> tuple[Caught, ...]:
 
 
 def choose(drives: ByKind) -> Thresholds:
-    """Of the limits under which at most 2 % of the whole drives are void the loosest that still catch enough of every kind.
+    """Half way between the strictest limits that let whole drives count and the loosest that catch enough of every kind.
 
-    The whole drives that may be void are those without which the limits catch most. Every measure starts at the strictest limit
+    Of the whole drives 2 % may be void: those without which the limits catch most. Every measure starts at the strictest limit
     that voids none of the others, and is loosened notch by notch, all in turn, as long as `AIM` of what the strictest limits
-    catch of every kind stays caught.
-    What is imperfect but not broken in any of these ways then counts. Raises ValueError where a measure was never known.
+    catch of every kind stays caught; then half of its notches are taken back, so that both sides of the limit have room for
+    drives that are not among these. What is imperfect but not broken in any of these ways counts.
+    Raises ValueError where a measure was never known.
     """
     drives = {**drives, WHOLE: _without_odd(drives)}
     ladders = {name: _ladder(name, drives) for name in NAMES}
@@ -131,7 +135,7 @@ def choose(drives: ByKind) -> Thresholds:
                 free.remove(name)
             elif notch[name] == NOTCHES:
                 free.remove(name)
-    return Thresholds(**{name: _rounded(ladders[name][notch[name]], name) for name in NAMES})
+    return Thresholds(**{name: _rounded(ladders[name][notch[name] // 2], name) for name in NAMES})
 
 
 def _without_odd(drives: ByKind) -> list[Evidence]:
@@ -162,7 +166,7 @@ def _ladder(name: str, drives: ByKind) -> Array:
     whole = [one.known()[name] for one in drives[WHOLE] if name in one.known()]
     if not whole:
         raise ValueError(f"no reference drive tells anything about {name}")
-    strictest = min(whole) if lower else max(whole)
+    strictest = min(whole) if lower else max(*whole, INNERMOST.get(name, 0.0))
     every = [one.known()[name] for found in drives.values() for one in found if name in one.known()]
     if lower:
         return np.linspace(strictest, min(strictest, OUTERMOST.get(name, 0.0)), NOTCHES + 1)

@@ -59,8 +59,9 @@ def write_page(folder: Path, made: Limits) -> Path:
         "|---|---|",
         *(f"| {name} | {'below' if name in LOWER_IS_WORSE else 'above'} {getattr(made.thresholds, name):g} |" for name in NAMES),
         "",
-        f"The limits are the loosest that catch {AIM:.0%} of what the strictest catch of every kind, where they are set; the",
-        f"strictest void at most {MOST_FALSE_VOIDS:.0%} of the whole drives there. Void of those they were set on: {before}.",
+        f"Where they are set, the strictest limits void at most {MOST_FALSE_VOIDS:.0%} of the whole drives, and the loosest",
+        f"still catch {AIM:.0%} of what these catch of every kind; the limits lie half way.",
+        f"Void of the drives they were set on: {before}.",
         "",
         NOT_SHOWN,
     ]

@@ -94,8 +94,8 @@ def test_the_last_frame_for_ever_follows_no_layout(sample: Sample) -> None:
 
 
 def test_another_sky_is_read_in_exact_frames_and_leaves_the_layout_as_it_was(sample: Sample) -> None:
-    clear: Staged = next(stage for stage in stretches(0, FRAMES, sample.rig.rate_hz) if stage.sky[0].weather != "snow")
-    snow = next(stage for stage in stretches(0, FRAMES, sample.rig.rate_hz) if stage.sky[0].weather == "snow").sky[0]
+    clear: Staged = next(stage for stage in stretches(sample, 0, FRAMES) if stage.sky[0].weather != "snow")
+    snow = next(stage for stage in stretches(sample, 0, FRAMES) if stage.sky[0].weather == "snow").sky[0]
     other = filmed([clear, clear.under(snow, CONTEXT)], sample.rig)
     weather, _ = sample.readers.sky(other.told["images"][1].numpy())
     np.testing.assert_array_equal(weather, other.told["weather"][1].numpy())

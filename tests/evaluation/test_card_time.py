@@ -13,7 +13,7 @@ from drivewm.datatypes import Array, CameraRig, Scene
 from drivewm.evaluation.dream_card import exploits, training_worth
 from drivewm.evaluation.dream_card.doubting import DOUBT, TRUTH, area, case_of
 from drivewm.evaluation.dream_card.lasting import CAUSES, NEVER, lasting
-from drivewm.evaluation.dream_card.sample import Sample
+from drivewm.evaluation.dream_card.sample import Sample, mean_over
 from drivewm.evaluation.dream_card.signs import read_signs
 from drivewm.evaluation.dream_card.stability import binned
 from drivewm.evaluation.dreaming import LAYOUT, Drives, Images, Regime
@@ -116,3 +116,10 @@ def test_results_of_other_weights_are_not_quoted(sample: Sample, tmp_path: Path)
     lights = [claim.light for claim in training_worth.answer(elsewhere, tmp_path).claims]
     assert lights == ["reached", "missed", "reached"]
     assert exploits.answer(elsewhere, tmp_path).light == "not measured"
+
+
+def test_an_interval_over_one_drive_of_each_seed_is_no_point(sample: Sample) -> None:
+    drives = replace(sample, seeds=(0, 1, 2), of_seed=np.arange(3))
+    estimate, by_seed = mean_over(np.array([0.0, 1.0, 5.0]), drives)
+    assert by_seed == (0.0, 1.0, 5.0)
+    assert estimate.value == 2.0 and estimate.low < 1.0 and estimate.high > 3.0

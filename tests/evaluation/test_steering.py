@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from drivewm.data.marks import TrainedOn, marks_of
 from drivewm.data.towns import draw_drive
 from drivewm.evaluation.dream_card.commands import answer
 from drivewm.evaluation.dream_card.deviation import Start, read_aside, roads_beside, shifted, starts, turned
@@ -25,13 +26,24 @@ CONTEXT = 4
 
 
 @pytest.fixture(scope="module")
-def start() -> Start:
-    return starts(seed=1, count=1, frames=14, rate_hz=RIG.rate_hz)[0]
+def readers() -> Readers:
+    return Readers.load()
 
 
 @pytest.fixture(scope="module")
-def readers() -> Readers:
-    return Readers.load()
+def start(readers: Readers, tmp_path_factory: pytest.TempPathFactory) -> Start:
+    return starts(_sample(readers, tmp_path_factory.mktemp("dreams")), seed=1, count=1, frames=14)[0]
+
+
+def _sample(readers: Readers, folder: Path, trained: TrainedOn | None = None) -> Sample:
+    nothing = Drives({}, CONTEXT)
+    return Sample(open_pipeline(EMBEDDED), readers, RIG, nothing, (1,), np.zeros(1, np.int64), folder, trained)
+
+
+def test_a_start_that_the_world_has_learned_from_is_passed_over(start: Start, readers: Readers, tmp_path: Path) -> None:
+    learned = TrainedOn.of([marks_of(start.scene)])
+    other = starts(_sample(readers, tmp_path, learned), seed=1, count=1, frames=14)[0]
+    assert other.scene.id != start.scene.id and not learned.shares(marks_of(other.scene))
 
 
 def test_a_start_lies_on_a_road_of_the_split_that_training_never_sees(start: Start) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from drivewm.data.driving import drive_town
 from drivewm.data.towns import draw_drive
 from drivewm.datatypes import Array, CameraRig, Scene, WorldState
+from drivewm.evaluation.dream_card.sample import Sample
 from drivewm.evaluation.readers import READ_CLASSES, READ_TABLE
 from drivewm.geometry import compose_xy_yaw, wrap_angle_rad
 from drivewm.sim.bicycle import along_arc
@@ -30,18 +31,19 @@ class Start:
     states: WorldState
 
 
-def starts(seed: int, count: int, frames: int, rate_hz: float) -> list[Start]:
-    """The first drives of held-out roads that are simple enough to be steered beside: straight or curved, two lanes at most."""
+def starts(sample: Sample, seed: int, count: int, frames: int) -> list[Start]:
+    """The first drives new to the world that are simple enough to be steered beside: straight or curved, two lanes at most."""
     out: list[Start] = []
     index = 0
     while len(out) < count:
         choices = draw_drive(index, "val", FIRST_SEED + seed, seconds=LONGEST_S).choices
         if choices.kind in ("straight", "curve", "crosswalk") and choices.lanes <= 2 and choices.density != "dense":
             driven = drive_town(index, "val", FIRST_SEED + seed, seconds=LONGEST_S)
-            every = round(1.0 / (rate_hz * driven.drive.scene.dt_s))
+            every = round(1.0 / (sample.rig.rate_hz * driven.drive.scene.dt_s))
             states = driven.states[::every][:frames]
             speed = states.ego_speed_mps
-            if len(speed) == frames and SPEED_MPS[0] <= speed.min() and speed.max() <= SPEED_MPS[1]:
+            even = len(speed) == frames and SPEED_MPS[0] <= speed.min() and speed.max() <= SPEED_MPS[1]
+            if even and sample.new(driven.drive.scene):
                 out.append(Start(driven.drive.scene, states))
         index += 1
     return out

@@ -8,6 +8,7 @@ from drivewm.evaluation.breaking import WHOLE
 from drivewm.evaluation.broken import MATTERS_MOMENTS, MATTERS_PX
 from drivewm.evaluation.calibration import LEAST_CAUGHT, MOST_FALSE_VOIDS, NAMES
 from drivewm.evaluation.dream_card.answer import Answer, Claim, Row, Rows
+from drivewm.evaluation.dream_card.gate_picture import gate_picture
 from drivewm.evaluation.dream_card.sample import Sample
 from drivewm.evaluation.gate import LOWER_IS_WORSE, Caught, Limits, load_limits
 from drivewm.evaluation.intervals import wilson
@@ -20,7 +21,7 @@ void stands with the ranking of policies."""
 
 
 def answer(sample: Sample, out: Path) -> Answer:
-    """Nothing is measured here; limits that belong to other readers than those of the card are told and not quoted."""
+    """No rate is measured here; limits that belong to other readers than those of the card are told and not quoted."""
     made, readers = load_limits(), sample.readers.fingerprint()
     if made.provenance.ids["readers"] != readers:
         note = f"the limits were set with {made.provenance.ids['readers']}, the card has {readers}; run: drivewm gate"
@@ -38,6 +39,7 @@ def answer(sample: Sample, out: Path) -> Answer:
             Rows("Drives called void", ("share", "drives", "measure that spoke most"), cells),
             Rows("Limits", ("a drive is void", "limit"), limits),
         ),
+        pictures=(gate_picture(sample, out),),
         method=METHOD,
         not_shown=(
             f"agents of less than {MATTERS_PX} px, or at fewer than {MATTERS_MOMENTS} judged moments, may be missing or extra",

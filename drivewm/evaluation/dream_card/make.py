@@ -35,6 +35,7 @@ from drivewm.evaluation.dream_card.card import DreamCard, save_card
 from drivewm.evaluation.dream_card.leaks import leaks, readers_read
 from drivewm.evaluation.dream_card.page import write_pages
 from drivewm.evaluation.dream_card.sample import Sample
+from drivewm.evaluation.gate import load_limits
 from drivewm.evaluation.readers import EMBEDDED as SHIPPED_READERS
 from drivewm.evaluation.readers import Readers
 from drivewm.evaluation.suite import load_suite
@@ -106,7 +107,7 @@ QUESTIONS: tuple[Question, ...] = (
     of_sample("sky", sky.answer),
     of_sample("cameras", cameras.answer),
     of_sample("stability", stability.answer),
-    of_sample("steps", steps.answer),
+    Question(("steps",), lambda asking: (steps.answer(asking.sample, asking.out, many=not asking.quick),)),
     Question(
         ("ranking", "events"),
         lambda asking: ladder.answers(asking.world, asking.work / "ladder", asking.quick, asking.progress),
@@ -115,7 +116,7 @@ QUESTIONS: tuple[Question, ...] = (
     of_sample("training_worth", training_worth.answer, again=True),
     of_sample("exploits", exploits.answer, again=True),
     of_sample("doubt", doubt.answer),
-    of_sample("gate", gate_answer.answer, again=True),
+    of_sample("gate", gate_answer.answer),
 )
 
 
@@ -137,14 +138,14 @@ def make_card(sources: CardSources, out: Path, options: CardOptions, stage: Stag
         seen = f"readers look through {readers.views} cameras, the held-out drives have {len(drives.rig.names)}"
         raise InputError(seen, file=sources.readers, hint="train readers on the same rig: drivewm train readers")
     seeds = tuple(options.seed + index for index in range(held_out.SEEDS))
-    sample = Sample(pipeline, readers, drives.rig, drives.drives, seeds, drives.of_seed, work)
+    sample = Sample(pipeline, readers, drives.rig, drives.drives, seeds, drives.of_seed, work, trained)
     asked = [question for question in QUESTIONS if not options.only or set(question.keys) & set(options.only)]
     controls = (
         Question(("leaks",), lambda asking: (leaks(drives, asking.sample, trained, scenes_of_policies()),)),
         Question(("readers",), lambda asking: (readers_read(asking.sample),)),
     )
     named = {"world": pipeline.identity(), "readers": readers.fingerprint(), "drives": held_out.name_of(drives)}
-    made_from = content_hash([named, seeds, options.quick, trained, _code()])
+    made_from = content_hash([named, seeds, options.quick, trained, load_limits(), _code()])
     found: dict[str, tuple[Answer, ...]] = {}
     took_s: dict[str, float] = {}
     for number, question in enumerate((*asked, *controls), 1):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivewm.datatypes import Array, CameraRig
+from drivewm.data.marks import TrainedOn, marks_of
+from drivewm.datatypes import Array, CameraRig, Scene
 from drivewm.evaluation.dreaming import Dreamed, Drives, Images, Regime, dream_drives, through_autoencoder
 from drivewm.evaluation.intervals import Estimate
 from drivewm.evaluation.readers import Readers
@@ -31,6 +32,7 @@ class Sample:
     seeds: tuple[int, ...]
     of_seed: NDArray[np.int64]  # [B], index into seeds
     folder: Path
+    trained: TrainedOn | None = None  # what the world has learned from, as far as it says
 
     @property
     def late(self) -> slice:
@@ -41,8 +43,11 @@ class Sample:
         """The first ``each`` drives of every seed, cut to ``frames`` (context included)."""
         keep = np.concatenate([np.flatnonzero(self.of_seed == index)[:each] for index in range(len(self.seeds))])
         told = {key: value[keep, :frames] for key, value in self.drives.told.items()}
-        drives = Drives(told, self.drives.context)
-        return Sample(self.pipeline, self.readers, self.rig, drives, self.seeds, self.of_seed[keep], self.folder)
+        return replace(self, drives=Drives(told, self.drives.context), of_seed=self.of_seed[keep])
+
+    def new(self, scene: Scene) -> bool:
+        """Whether the world has learned from no drive with a mark of this one."""
+        return not (self.trained and self.trained.shares(marks_of(scene)))
 
     def dreamed(self, regime: Regime) -> Images:
         """The drives as dreamed in ``regime`` [B, T, V, H, W, 3]; a second call, also of a later process, reads them."""
@@ -135,11 +140,15 @@ def ratio_over(numerator: Array, denominator: Array, sample: Sample) -> tuple[Es
 
 
 def bootstrapped(figure: Callable[[Array], Array], sample: Sample) -> tuple[Estimate, tuple[float, ...]]:
-    """Any figure of drives: ``figure`` maps rows [..., n] of drives to values [...]; drives are drawn again within their seed."""
+    """Any figure of drives: ``figure`` maps rows [..., n] of drives to values [...]; drives are drawn again within their seed.
+
+    With a single drive of some seed they are drawn among all, or the interval would only seem to be narrow.
+    """
     groups: Sequence[Array] = [np.flatnonzero(sample.of_seed == index) for index in range(len(sample.seeds))]
     every = np.concatenate(groups)
     rng = np.random.default_rng(np.random.SeedSequence([len(every), len(groups)]))
-    drawn = np.concatenate([mine[rng.integers(0, len(mine), (RESAMPLES, len(mine)))] for mine in groups], 1)
+    pools = groups if min(map(len, groups)) > 1 else [every]
+    drawn = np.concatenate([pool[rng.integers(0, len(pool), (RESAMPLES, len(pool)))] for pool in pools], 1)
     value, values = float(figure(every[None])[0]), figure(drawn)
     known = values[np.isfinite(values)]
     low, high = np.quantile(known, [0.025, 0.975]) if known.size else (value, value)

@@ -40,16 +40,16 @@ class Staged:
         return replace(self, sky=(*self.sky[:first], *late))
 
 
-def stretches(seed: int, frames: int, rate_hz: float) -> Iterator[Staged]:
-    """Stretches of ``frames`` camera frames out of held-out drives, one of each drive, without end."""
+def stretches(sample: Sample, seed: int, frames: int) -> Iterator[Staged]:
+    """Stretches of ``frames`` camera frames out of drives that are new to the world, one of each drive, without end."""
     index = 0
     while True:
         driven = drive_town(index, "val", STAGED_SEED + seed, seconds=DRIVE_S)
         scene = driven.drive.scene
-        every = max(1, round(1.0 / (rate_hz * scene.dt_s)))
+        every = max(1, round(1.0 / (sample.rig.rate_hz * scene.dt_s)))
         states = driven.states[::every]
         spare = len(states.t_s) - frames - 1
-        if spare >= 0:
+        if spare >= 0 and sample.new(scene):
             first = int(np.random.default_rng(np.random.SeedSequence([STAGED_SEED, seed, index])).integers(spare + 1))
             states = states[first : first + frames + 1]
             yield Staged(scene, states, tuple(scene.conditions_at(float(t_s)) for t_s in states.t_s[1:]))
@@ -58,7 +58,7 @@ def stretches(seed: int, frames: int, rate_hz: float) -> Iterator[Staged]:
 
 def staged(sample: Sample, frames: int, made: Callable[[Staged], Made | None]) -> tuple[Made, ...]:
     """What is ``made`` of as many stretches as the sample has drives, of the same seeds; those that give None are left out."""
-    sources = [stretches(seed, frames, sample.rig.rate_hz) for seed in sample.seeds]
+    sources = [stretches(sample, seed, frames) for seed in sample.seeds]
     out = []
     for index in sample.of_seed:
         out.append(next(it for it in map(made, sources[index]) if it is not None))

@@ -48,14 +48,15 @@ class Shown:
     signs: Signs
 
 
-def answer(sample: Sample, out: Path) -> Answer:
+def answer(sample: Sample, out: Path, many: bool = True) -> Answer:
+    """``many``: also dream some drives in `MANY` steps, which takes as long as everything else of this question."""
     context, rate = sample.drives.context, sample.rig.rate_hz
     sample = sample.some(len(sample.drives.images), context + round(SECONDS * rate))
     each = max(1, len(sample.drives.images) // len(sample.seeds) // MANY_SHARE)
     few = sample.some(each, context + round(MANY_SECONDS * rate))
     kept = np.concatenate([np.flatnonzero(sample.of_seed == index)[:each] for index in range(len(sample.seeds))])
     frames = few.drives.images.shape[1]
-    base = [
+    base: list[tuple[str, str, int | None, Images]] = [
         ("reference frames", "exact", None, sample.drives.images),
         ("through the autoencoder", "floor", None, sample.through_autoencoder()),
         ("last frame for ever", "naive", None, sample.copied()),
@@ -63,21 +64,28 @@ def answer(sample: Sample, out: Path) -> Answer:
     ]
     every = [Shown(*row, read_signs(sample, row[-1])) for row in base]
     again = [(*row[:-1], row[-1][kept, :frames]) for row in base]
-    again.append((f"K = {MANY}", "dream", MANY, few.dreamed(_in(MANY))))
+    if many:
+        again.append((f"K = {MANY}", "dream", MANY, few.dreamed(_in(MANY))))
     fewer = [Shown(*row, read_signs(few, row[-1])) for row in again]
-    speeds = {steps: tuple(_frames_hz(sample, steps, cars) for cars in (1, BATCH)) for steps in (*STEPS, MANY)}
+    counts = (*STEPS, MANY) if many else STEPS
+    speeds = {steps: tuple(_frames_hz(sample, steps, cars) for cars in (1, BATCH)) for steps in counts}
+    extra = f"{len(kept)} of the drives, their first {MANY_SECONDS:g} s."
     return Answer(
         key="steps",
         question="How many steps does it take?",
-        claims=(*_speed_claim(sample, speeds), *_claims(sample, every), *_claims(few, fewer[:1] + fewer[-1:])),
+        claims=(
+            *_speed_claim(sample, speeds),
+            *_claims(sample, every),
+            *(_claims(few, fewer[:1] + fewer[-1:]) if many else ()),
+        ),
         tables=(
             _table(sample, every, speeds, f"All drives, {SECONDS:g} s."),
-            _table(few, fewer, speeds, f"{len(kept)} of the drives, their first {MANY_SECONDS:g} s."),
+            *((_table(few, fewer, speeds, extra),) if many else ()),
         ),
-        charts=(_quality(sample, every, speeds), _quality(few, fewer, speeds)),
+        charts=(_quality(sample, every, speeds), *((_quality(few, fewer, speeds),) if many else ())),
         pictures=_picture(few, fewer, out),
         method=METHOD,
-        not_shown=NOT_SHOWN,
+        not_shown=NOT_SHOWN if many else (*NOT_SHOWN, f"K = {MANY}, which a quick card leaves out."),
     )
 
 

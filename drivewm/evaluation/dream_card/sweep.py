@@ -108,7 +108,7 @@ def ways(
     """``each`` starts of every seed, told every level; frames and conditions are exact."""
     context, rig = sample.drives.context, sample.rig
     frames = context + round(seconds * rig.rate_hz)
-    begins = [start for seed in sample.seeds for start in starts(seed, each, frames, rig.rate_hz)]
+    begins = [start for seed in sample.seeds for start in starts(sample, seed, each, frames)]
     of_seed = np.repeat(np.arange(len(sample.seeds)), each)
     samples = []
     for level in levels:
