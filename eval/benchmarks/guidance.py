@@ -1,4 +1,4 @@
-"""What guidance does to agents: reader IoU on layout-driven dreams of held-out drives at several scales.
+"""What guidance does to agents: reader IoU on layout-driven dreams of held-out drives at several scales and steps.
 
 python eval/benchmarks/guidance.py                      (makes its held-out drives)
 python eval/benchmarks/guidance.py --cache CACHE --world runs/worldmodel/world --strip guidance.png
@@ -10,6 +10,7 @@ import argparse
 import json
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--drives", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0, 1.5, 2.0, 3.0])
+    parser.add_argument("--steps", type=int, nargs="+", default=[0], help="denoising steps; 0: the model's own")
     parser.add_argument("--everywhere", action="store_true", help="guide all cells, not only those of agents")
     parser.add_argument("--strip", type=Path, help="write reference and dreams of the drive with most agents as a PNG")
     parser.add_argument("--seed", type=int, default=0)
@@ -48,11 +50,14 @@ def main() -> None:
         drives = draw_drives(cache, args.drives, 4 + round(args.seconds * cache.rig.rate_hz), context=4)
     region = "everywhere" if args.everywhere else "agents"
     rows, films = {"reference": measure(drives.images, drives, readers)}, {"reference": drives.images}
-    for scale in args.scales:
+    for steps, scale in product(args.steps, args.scales):
         began = time.perf_counter()
-        name = f"guidance {scale:g}"
-        films[name] = dream_drives(pipeline, drives, Regime(name, guidance=RegionGuidance(scale, region)), args.seed)
-        rows[name] = measure(films[name], drives, readers) | {"seconds": time.perf_counter() - began}
+        count = steps or pipeline.transformer.size.dream_steps
+        name = f"K = {count}, guidance {scale:g}"
+        regime = Regime(name, steps=count, guidance=RegionGuidance(scale, region))
+        films[name] = dream_drives(pipeline, drives, regime, args.seed)
+        took_s = time.perf_counter() - began
+        rows[name] = measure(films[name], drives, readers) | {"seconds": took_s}
     origin = provenance(args.seed, world=pipeline.identity(), readers=readers.fingerprint())
     if args.strip:
         shown = np.isin(drives.told["label"].numpy(), AGENTS).reshape(args.drives, -1)
@@ -63,11 +68,15 @@ def main() -> None:
         return
     what = f"{pipeline.identity()}, {args.drives} drives x {args.seconds:g} s, region {region}"
     print(f"{what}, commit {origin.commit}, {origin.device}")
-    print("| shown | " + " | ".join(f"IoU {name}" for name in SHOWN) + " | PSNR dB | dreaming s |")
-    print("|---|" + "---|" * (len(SHOWN) + 2))
+    print("| shown | " + " | ".join(f"IoU {name}" for name in SHOWN) + " | PSNR dB | speed error m/s | dreaming s |")
+    print("|---|" + "---|" * (len(SHOWN) + 3))
     for name, row in rows.items():
         cells = ["-" if row["iou"][kind] is None else f"{row['iou'][kind]:.3f}" for kind in SHOWN]
-        print(f"| {name} | " + " | ".join(cells) + f" | {row['psnr_db']:.1f} | {row.get('seconds', 0.0):.1f} |")
+        print(
+            f"| {name} | "
+            + " | ".join(cells)
+            + f" | {row['psnr_db']:.1f} | {row['speed_mps']:.2f} | {row.get('seconds', 0.0):.1f} |"
+        )
 
 
 def measure(shown: Images, drives: Drives, readers: Readers) -> dict[str, Any]:
@@ -75,7 +84,10 @@ def measure(shown: Images, drives: Drives, readers: Readers) -> dict[str, Any]:
     late = slice(drives.context, None)
     truth = READ_TABLE[drives.told["label"][:, late].numpy()]
     iou = dict(zip(READ_CLASSES, class_iou(readers.segment(shown[:, late]), truth), strict=True))
-    return {"iou": iou, "psnr_db": float(psnr_db(shown[:, late], drives.images[:, late]).mean())}
+    motion = drives.told["motion"][:, late].numpy()
+    ahead_m = np.stack([readers.motion(row[drives.context - 1 :])[:, 0] for row in shown])
+    speed_mps = float(np.abs((ahead_m - motion[..., 2]) / motion[..., 5]).mean())
+    return {"iou": iou, "psnr_db": float(psnr_db(shown[:, late], drives.images[:, late]).mean()), "speed_mps": speed_mps}
 
 
 def strip(films: dict[str, Images], drive: int) -> np.ndarray:
