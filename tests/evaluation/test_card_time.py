@@ -123,3 +123,14 @@ def test_an_interval_over_one_drive_of_each_seed_is_no_point(sample: Sample) -> 
     estimate, by_seed = mean_over(np.array([0.0, 1.0, 5.0]), drives)
     assert by_seed == (0.0, 1.0, 5.0)
     assert estimate.value == 2.0 and estimate.low < 1.0 and estimate.high > 3.0
+
+
+def test_a_shorter_dream_is_the_beginning_of_the_longer_one(sample: Sample, tmp_path: Path) -> None:
+    whole = replace(sample.some(1, CONTEXT + 3), folder=tmp_path / "whole")
+    whole = replace(whole, longer=None)
+    cut = whole.some(1, CONTEXT + 2)
+    alone = replace(cut, longer=None, folder=tmp_path / "alone")
+    assert cut.longer is whole
+    np.testing.assert_array_equal(cut.dreamed(LAYOUT), alone.dreamed(LAYOUT))
+    np.testing.assert_array_equal(cut.doubt(LAYOUT), alone.doubt(LAYOUT))
+    np.testing.assert_array_equal(cut.through_autoencoder(), alone.through_autoencoder())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from drivewm.data.marks import TrainedOn, marks_of
 from drivewm.datatypes import Array, CameraRig, Scene
-from drivewm.evaluation.dreaming import Dreamed, Drives, Images, Regime, dream_drives, through_autoencoder
+from drivewm.evaluation.dreaming import FREE, LAYOUT, Dreamed, Drives, Images, Regime, dream_drives, through_autoencoder
 from drivewm.evaluation.intervals import Estimate
 from drivewm.evaluation.readers import Readers
 from drivewm.store import atomic_write, content_hash
@@ -33,6 +33,7 @@ class Sample:
     of_seed: NDArray[np.int64]  # [B], index into seeds
     folder: Path
     trained: TrainedOn | None = None  # what the world has learned from, as far as it says
+    longer: Sample | None = None  # the same drives before they were cut
 
     @property
     def late(self) -> slice:
@@ -43,7 +44,8 @@ class Sample:
         """The first ``each`` drives of every seed, cut to ``frames`` (context included)."""
         keep = np.concatenate([np.flatnonzero(self.of_seed == index)[:each] for index in range(len(self.seeds))])
         told = {key: value[keep, :frames] for key, value in self.drives.told.items()}
-        return replace(self, drives=Drives(told, self.drives.context), of_seed=self.of_seed[keep])
+        longer = (self.longer or self) if len(keep) == len(self.of_seed) else None
+        return replace(self, drives=Drives(told, self.drives.context), of_seed=self.of_seed[keep], longer=longer)
 
     def new(self, scene: Scene) -> bool:
         """Whether the world has learned from no drive with a mark of this one."""
@@ -51,11 +53,15 @@ class Sample:
 
     def dreamed(self, regime: Regime) -> Images:
         """The drives as dreamed in ``regime`` [B, T, V, H, W, 3]; a second call, also of a later process, reads them."""
+        if self.longer and self._at_full_length(regime):
+            return self.longer.dreamed(regime)[:, : self.drives.images.shape[1]]
         file = self._file(self._asked(regime))
         return self._kept(file, lambda: self._dream(regime, file))
 
     def doubt(self, regime: Regime) -> NDArray[np.float32]:
         """What the dream says itself of its frames after the context: squared doubt [B, F, V, h, w], none with a single step."""
+        if self.longer and self._at_full_length(regime):
+            return self.longer.doubt(regime)[:, : self.drives.images[:, self.late].shape[1]]
         file = self._file(self._asked(regime))
         if not _doubt_beside(file).is_file():
             self._dream(regime, file)
@@ -63,7 +69,13 @@ class Sample:
 
     def through_autoencoder(self) -> Images:
         """The floor: reference frames encoded and decoded."""
+        if self.longer:
+            return self.longer.through_autoencoder()[:, : self.drives.images.shape[1]]
         return self._kept(self._file(["autoencoder"]), lambda: through_autoencoder(self.pipeline, self.drives.images))
+
+    def _at_full_length(self, regime: Regime) -> bool:
+        """Whether some question asks for all of it, of which a shorter dream is the beginning, to the last bit."""
+        return self._asked(regime) in [self._asked(one) for one in (LAYOUT, FREE)]
 
     def copied(self) -> Images:
         """The naive world: the last context frame for ever."""

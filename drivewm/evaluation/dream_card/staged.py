@@ -75,7 +75,7 @@ class Exact:
 
     def over(self, sample: Sample) -> Sample:
         """The sample with these drives in place of its own."""
-        return replace(sample, drives=Drives(self.told, sample.drives.context))
+        return replace(sample, drives=Drives(self.told, sample.drives.context), longer=None)
 
 
 def filmed(stages: Sequence[Staged], rig: CameraRig) -> Exact:
