@@ -93,6 +93,12 @@ def synth(out: Path, options: SynthOptions, progress: Progress | None = None) ->
     return SynthReport(tuple(members), options.scenes, frames, frames * len(nuscenes_rig().names))
 
 
+def scenes_made(out: Path) -> int:
+    """How many scenes a data set was asked for that lies in ``out``; 0 where none does."""
+    file = out / "synth.json"
+    return int(read_json(file).get("scenes", 0)) if file.is_file() else 0
+
+
 def _claim(out: Path, options: SynthOptions) -> None:
     """Notes in the folder what it is for; a folder with another purpose is refused."""
     values = {key: value for key, value in asdict(options).items() if key != "workers"}

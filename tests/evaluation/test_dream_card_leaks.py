@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from drivewm.data.marks import TrainedOn, marks_of, trained_on
 from drivewm.data.towns import draw_drive
 from drivewm.datatypes import Scene
-from drivewm.evaluation.dream_card.held_out import HELD_OUT_SEED, SEEDS
+from drivewm.evaluation.dream_card.held_out import HELD_OUT_SEED, SEEDS, held_out_cache
 from drivewm.evaluation.readers import EMBEDDED as READERS
 from drivewm.evaluation.suite import load_suite
 from drivewm.evaluation.worlds import load_world
@@ -21,6 +22,7 @@ from drivewm.rollout import rollout
 from drivewm.scenarios.language import load_scenario
 from drivewm.scenarios.quantities import ACCELERATION, SPEED, TIME, Quantity
 from drivewm.scenarios.sampling import draw_scene
+from drivewm.training.cache import FrameCache
 from drivewm.worldmodel.conditions import frame_conditions
 from drivewm.worldmodel.world import EMBEDDED
 
@@ -80,3 +82,14 @@ def test_what_agents_will_do_reaches_neither_conditions_nor_frames() -> None:
     first, second = (frames(scene, world) for scene in (soon, late))
     assert np.array_equal(first[:5], second[:5])
     assert not np.array_equal(first[-1], second[-1])
+
+
+def test_held_out_drives_that_were_added_to_are_found_again_by_who_asks_for_fewer(tmp_path: Path) -> None:
+    """A card that had to pass some over and was killed asks again for as many as it began with."""
+
+    def silent(title: str) -> Callable[..., None]:
+        return lambda *_: None
+
+    more = FrameCache(held_out_cache(tmp_path, 2, silent, seconds=2.0))
+    fewer = FrameCache(held_out_cache(tmp_path, 1, silent, seconds=2.0))
+    assert len(more.marks) == len(fewer.marks) == 2

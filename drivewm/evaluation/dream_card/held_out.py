@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from drivewm.data.marks import Marks, TrainedOn
 from drivewm.data.reader import NuScenesFolder
-from drivewm.data.synth import SynthOptions, synth
+from drivewm.data.synth import SynthOptions, scenes_made, synth
 from drivewm.datatypes import CameraRig
 from drivewm.errors import InputError
 from drivewm.evaluation.dreaming import Drives
@@ -33,6 +33,7 @@ def held_out_cache(
 ) -> Path:
     """Drives that no training has seen, made and packed below ``folder``; more of them are added to those that lie there."""
     shares = (0.0, 1.0, 0.0)
+    drives = max(drives, scenes_made(folder / "drives"))
     wanted = SynthOptions(drives, seconds, height=size_px[0], width=size_px[1], seed=seed, split_shares=shares)
     synth(folder / "drives", wanted, stage("driving held-out roads"))
     pack(NuScenesFolder(folder / "drives"), folder / "cache", PackOptions("val", workers=2), stage("packing"))
