@@ -196,7 +196,7 @@ def stored(suite: Suite, world: str, out: Path, options: ScoreOptions) -> dict[s
     drives = {}
     for name in result.cases:
         case = load_record(Case, out / name)
-        origin = replace(case.rollout.provenance, created="")
+        origin = replace(case.rollout.provenance, created="", commit="")
         timeless = replace(case.rollout, latency_ms=0 * case.rollout.latency_ms, provenance=origin)
         drives[case.score.scene_id] = encode_record(replace(case, rollout=timeless))
     return drives
