@@ -166,7 +166,7 @@ def _ladder(name: str, drives: ByKind) -> Array:
     whole = [one.known()[name] for one in drives[WHOLE] if name in one.known()]
     if not whole:
         raise ValueError(f"no reference drive tells anything about {name}")
-    strictest = min(whole) if lower else max(*whole, INNERMOST.get(name, 0.0))
+    strictest = min(whole) if lower else max(*whole, INNERMOST.get(name, -np.inf))
     every = [one.known()[name] for found in drives.values() for one in found if name in one.known()]
     if lower:
         return np.linspace(strictest, min(strictest, OUTERMOST.get(name, 0.0)), NOTCHES + 1)

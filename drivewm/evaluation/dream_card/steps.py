@@ -66,7 +66,7 @@ def answer(sample: Sample, out: Path, many: bool = True) -> Answer:
     again = [(*row[:-1], row[-1][kept, :frames]) for row in base]
     if many:
         again.append((f"K = {MANY}", "dream", MANY, few.dreamed(_in(MANY))))
-    fewer = [Shown(*row, read_signs(few, row[-1])) for row in again]
+    fewer = [Shown(*row, read_signs(few, row[-1])) for row in again] if many else []
     counts = (*STEPS, MANY) if many else STEPS
     speeds = {steps: tuple(_frames_hz(sample, steps, cars) for cars in (1, BATCH)) for steps in counts}
     extra = f"{len(kept)} of the drives, their first {MANY_SECONDS:g} s."
@@ -83,7 +83,7 @@ def answer(sample: Sample, out: Path, many: bool = True) -> Answer:
             *((_table(few, fewer, speeds, extra),) if many else ()),
         ),
         charts=(_quality(sample, every, speeds), *((_quality(few, fewer, speeds),) if many else ())),
-        pictures=_picture(few, fewer, out),
+        pictures=_picture([(name, shown) for name, kind, _, shown in again if kind in ("exact", "dream")], out),
         method=METHOD,
         not_shown=NOT_SHOWN if many else (*NOT_SHOWN, f"K = {MANY}, which a quick card leaves out."),
     )
@@ -169,9 +169,8 @@ def _quality(sample: Sample, rows: list[Shown], speeds: dict[int, tuple[Estimate
     return Chart("Quality against speed", x_label, "IoU of the reference's", tuple(series), scatter=True)
 
 
-def _picture(sample: Sample, rows: list[Shown], out: Path) -> tuple[tuple[str, str], ...]:
-    """Front cameras of the first drive at its last moment."""
-    shown = [row for row in rows if row.kind in ("exact", "dream")]
-    fronts = [labelled(enlarged(np.concatenate(list(row.images[0, -1, :3]), 1), 128, 576), row.name) for row in shown]
+def _picture(rows: list[tuple[str, Images]], out: Path) -> tuple[tuple[str, str], ...]:
+    """Front cameras of the first drive at its last moment, in each of the named frames."""
+    fronts = [labelled(enlarged(np.concatenate(list(images[0, -1, :3]), 1), 128, 576), name) for name, images in rows]
     write_jpeg(out / "steps-fronts.jpg", stacked(fronts))
     return (("steps-fronts.jpg", f"The same moment, {MANY_SECONDS:g} s into the dream, in more and more steps."),)
