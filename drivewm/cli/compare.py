@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from drivewm.cli.console import Json, Out, Seed, Workers, World, finish, stages
+from drivewm.cli.console import Json, Out, SceneBatch, Seed, Workers, World, finish, stages
 from drivewm.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def compare(
         ),
     ] = None,
     films: Annotated[bool, typer.Option(help="Keep a film of each drive.")] = False,
-    batch: Annotated[int, typer.Option(help="Scenes driven at once.", min=1)] = 8,
+    batch: SceneBatch = 8,
     seed: Seed = 0,
     workers: Workers = 1,
     out: Out = None,

@@ -31,6 +31,13 @@ World = Annotated[
     str, typer.Option("--world", "-w", help="raster (exact), dream, free (dream without layout), a folder; also dream:free:K4.")
 ]
 
+WorldModel = Annotated[str, typer.Option("--world", "-w", help="dream, or a folder written by `drivewm train worldmodel`.")]
+NeverSeen = Annotated[
+    Path | None, typer.Option(help="Packed drives the model never saw (`drivewm data encode`); by default some are made.")
+]
+SceneBatch = Annotated[int, typer.Option(help="Scenes driven at once.", min=1)]
+PlanLimit = Annotated[float | None, typer.Option(help="Seconds for a plan; longer is a failure.", min=0.001)]
+
 Report = Callable[..., None]  # (done, total) or (done, total, what)
 
 

@@ -9,7 +9,21 @@ from typing import Annotated, Any
 import typer
 
 from drivewm.cli import tracked
-from drivewm.cli.console import Json, Out, Policy, Seed, Workers, World, finish, progress, stages
+from drivewm.cli.console import (
+    Json,
+    NeverSeen,
+    Out,
+    PlanLimit,
+    Policy,
+    SceneBatch,
+    Seed,
+    Workers,
+    World,
+    WorldModel,
+    finish,
+    progress,
+    stages,
+)
 from drivewm.cli.scenario import ScenariosArgument, scenario_files
 from drivewm.cli.starts import Context, Lose, Picture, Regime, Rig, Text, TextEncoder, Without, with_losses, world_options
 
@@ -117,8 +131,8 @@ def score(
     world: World = "raster",
     metric: Metrics = None,
     films: Annotated[bool, typer.Option(help="Keep a film of each drive.")] = False,
-    batch: Annotated[int, typer.Option(help="Scenes driven at once.", min=1)] = 8,
-    plan_limit: Annotated[float | None, typer.Option(help="Seconds for a plan; longer is a failure.", min=0.001)] = None,
+    batch: SceneBatch = 8,
+    plan_limit: PlanLimit = None,
     seed: Seed = 0,
     workers: Workers = 1,
     out: Out = None,
@@ -238,17 +252,14 @@ def _judged(one: Any) -> dict[str, Any]:
 
 
 def card(
-    world: Annotated[
-        str, typer.Option("--world", "-w", help="dream, or a folder written by `drivewm train worldmodel`.")
-    ] = "dream",
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Packed drives the model never saw (`drivewm data encode`); by default some are made."),
-    ] = None,
+    world: WorldModel = "dream",
+    cache: NeverSeen = None,
     readers: Annotated[Path | None, typer.Option(help="Folder of readers; by default those that came with drivewm.")] = None,
     drives: Annotated[int, typer.Option(help="Drives to dream again, of each of three seeds.", min=1)] = 8,
     seconds: Annotated[float, typer.Option(help="How long each is dreamed.", min=1.0)] = 20.0,
-    quick: Annotated[bool, typer.Option("--quick", help="Two drives of 8 s for each seed, fewer policies.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One drive of 8 s for each seed, fewer policies and ways to steer.")
+    ] = False,
     only: Annotated[list[str] | None, typer.Option(help="Ask only this question. Repeatable.", show_default=False)] = None,
     seed: Seed = 0,
     out: Out = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from drivewm.cli.console import Json, Out, Seed, Workers, finish, stages
+from drivewm.cli.console import Json, Out, PlanLimit, SceneBatch, Seed, Workers, finish, stages
 
 ONNX_FILE = "onboard.onnx"
 
@@ -23,8 +23,8 @@ def leaderboard(
     ] = None,
     worlds: Annotated[list[str] | None, typer.Option("--world", "-w", help="Where, repeatable; else raster and dream.")] = None,
     suite: Annotated[str, typer.Option("--suite", "-s", help="A name (see `drivewm info`) or a .yaml file.")] = "core",
-    batch: Annotated[int, typer.Option(help="Scenes driven at once.", min=1)] = 8,
-    plan_limit: Annotated[float | None, typer.Option(help="Seconds for a plan; longer is a failure.", min=0.001)] = None,
+    batch: SceneBatch = 8,
+    plan_limit: PlanLimit = None,
     seed: Seed = 0,
     workers: Workers = 1,
     out: Out = None,

@@ -223,6 +223,10 @@ def self_rollout(
             help="Frames that the model dreams before it learns the next three, of one step after the other; 0: none.", min=0
         ),
     ] = None,
+    dream_steps: Annotated[int, typer.Option(help="Denoising steps of a frame that it dreams meanwhile.", min=1, max=16)] = 1,
+    guided: Annotated[
+        float, typer.Option(help="Guidance of agents that the weights learn to do without; 1: none.", min=1.0, max=4.0)
+    ] = 1.0,
     seed: Seed = 0,
     out: Out = None,
     as_json: Json = False,
@@ -236,8 +240,9 @@ def self_rollout(
 
     folder, origin = run_folder("self-rollout", out), EMBEDDED if world == "dream" else Path(world)
     before = open_pipeline(origin)
-    rollout = RolloutOptions(dreamed=tuple(dreamed)) if dreamed else RolloutOptions()
+    rollout = RolloutOptions(dreamed=tuple(dreamed) if dreamed else RolloutOptions().dreamed, steps=dream_steps, guidance=guided)
     settings = {"steps": steps, "learning_rate": learning_rate, "batch": batch, "dreamed": rollout.dreamed, "seed": seed}
+    settings |= {"dream_steps": dream_steps, "guided": guided}
     with recorded("self-rollout", folder, settings | {"cache": str(cache), "from": before.identity()}, as_json) as on_log:
         train_self_rollout(before, cache, folder, FitOptions(steps, batch, learning_rate, seed=seed), rollout, on_log)
         learned_before(folder / "world", origin)

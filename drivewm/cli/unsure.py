@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from drivewm.cli.console import Json, Seed, finish, stages
+from drivewm.cli.console import Json, NeverSeen, Seed, WorldModel, finish, stages
 
 
 def add_to(app: typer.Typer) -> None:
@@ -15,13 +15,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 def calibrate(
-    world: Annotated[
-        str, typer.Option("--world", "-w", help="dream, or a folder written by `drivewm train worldmodel`.")
-    ] = "dream",
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Packed drives the model never saw (`drivewm data encode`); by default some are made."),
-    ] = None,
+    world: WorldModel = "dream",
+    cache: NeverSeen = None,
     drives: Annotated[int, typer.Option(help="Drives to make, where there is no cache.", min=4)] = 32,
     seconds: Annotated[float, typer.Option(help="How long each is dreamed.", min=1.0)] = 4.0,
     seed: Seed = 0,

@@ -8,7 +8,7 @@ after that from data. After Huang et al. 2025 (self forcing), with the flow loss
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.session import Session
 from drivewm.worldmodel.transformer import DriveTransformer
 
+#: nobody who is not told where things are dreams what was recorded: learning that after it would teach to leave one's course
+TOLD_WHERE = replace(CLIPS, free=0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutOptions:
@@ -33,6 +36,7 @@ class RolloutOptions:
     dreamed: tuple[int, ...] = (0, 4, 12, 20)  # frames that the model dreams next, of one step after the other; 0: as in training
     learned: int = 3  # recorded frames after those
     steps: int = 1  # denoising steps of a dreamed frame
+    guidance: float = 1.0  # of agents, that the weights learn to do without being guided
 
     def dreamed_at(self, step: int) -> int:
         return self.dreamed[step % len(self.dreamed)]
@@ -67,14 +71,22 @@ def rollout_loss(rollout: RolloutOptions) -> LossFn:
     """The flow loss; where clips are longer than the window, of the frames after the model's own past (then also "own_past")."""
 
     def loss_fn(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        latent, drop = batch["latent"].float(), draw_drops(CLIPS, batch, generator)
+        latent = batch["latent"].float()
         inner: Any = getattr(model, "module", model)  # within the wrapper of data-parallel training
         window = inner.network.size.window
-        if latent.shape[1] <= window:
-            return denoising_loss(model, batch, drop, latent, FlowOptions(), generator)
+        own_past = latent.shape[1] > window
+        drop = draw_drops(TOLD_WHERE if own_past else CLIPS, batch, generator)
+        if not own_past:
+            return denoising_loss(model, batch, drop, latent, FlowOptions(guidance=rollout.guidance), generator)
         latent = with_own_past(inner.network, batch, drop, rollout, generator)[:, -window:]
         batch = {key: value[:, -window:] for key, value in batch.items()}
-        after_own = FlowOptions(clean_share=0.0, context_noise=0.0, past_frames=window - rollout.learned, one_step_share=0.5)
+        after_own = FlowOptions(
+            clean_share=0.0,
+            context_noise=0.0,
+            past_frames=window - rollout.learned,
+            one_step_share=0.5,
+            guidance=rollout.guidance,
+        )
         losses = denoising_loss(model, batch, drop, latent, after_own, generator)
         return losses | {"own_past": losses["loss"].detach()}
 

@@ -18,7 +18,8 @@ from drivewm.training.processes import first_process, processes
 from drivewm.training.shards import Tensors
 from drivewm.worldmodel.autoencoder import FrameCodec
 from drivewm.worldmodel.backends import backend_named, set_backend
-from drivewm.worldmodel.flow import FlowOptions, flow_loss
+from drivewm.worldmodel.flow import FlowOptions, Push, flow_loss
+from drivewm.worldmodel.guidance import RegionGuidance
 from drivewm.worldmodel.parallel import cameras_shared
 from drivewm.worldmodel.pipeline import DreamPipeline
 from drivewm.worldmodel.reprojection import CANVAS_PX, Canvas
@@ -75,8 +76,27 @@ def denoising_loss(
         predicted, canvas = model(noisy, tau, step, told, {group: value[rows] for group, value in drop.items()})
         return predicted
 
-    losses = flow_loss(predict, clean, weight, flow, generator)  # its last prediction is that of the whole batch
+    push = _guiding(model, batch, drop, flow.guidance) if flow.guidance != 1.0 else None
+    losses = flow_loss(predict, clean, weight, flow, generator, push)  # its last prediction is that of the whole batch
     return losses | {"loss": losses["loss"] + CANVAS_WEIGHT * canvas, "canvas": canvas.detach()}
+
+
+def _guiding(model: torch.nn.Module, batch: Tensors, drop: Tensors, scale: float) -> Push:
+    """What moves targets so that weights which fit them predict as if guided by ``scale`` where agents are.
+
+    The fixed point of ``clean + c * (told - untold)`` is ``untold + (clean - untold) / (1 - c)``. After Tang et al. 2025
+    (model guidance).
+    """
+    guidance = RegionGuidance(scale)
+    within = guidance.cells(batch, batch["label"].shape[-1] // batch["latent"].shape[-1])
+    untold_drop = drop | {group: torch.ones_like(drop[group]) for group in guidance.drop}
+
+    @torch.no_grad()
+    def push(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+        untold, _ = model(noisy, tau, step, {key: value for key, value in batch.items() if key != "images"}, untold_drop)
+        return (1.0 - 1.0 / scale) * (told - untold.float()) * within
+
+    return push
 
 
 def worldmodel_loss(model: torch.nn.Module, batch: Tensors, generator: torch.Generator) -> dict[str, torch.Tensor]:

@@ -17,6 +17,8 @@ Predict = Callable[
     [torch.Tensor, torch.Tensor, torch.Tensor, slice], torch.Tensor
 ]  # noisy, tau, step, rows of the batch -> clean
 
+Push = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # noisy, tau, step, predicted -> shift
+
 SMALLEST_STEP = 1.0 / 16.0
 
 
@@ -27,6 +29,7 @@ class FlowOptions:
     past_frames: int = 0  # of a clip, its first ones, are context in any case
     one_step_share: float = 0.0  # of the rows learn from data what a single step from noise should give
     context_noise: float = 0.4  # largest deviation added to context frames that are still told clean
+    guidance: float = 1.0  # of agents, learned into the weights, so that dreaming takes no second prediction
 
 
 def noised(clean: torch.Tensor, noise: torch.Tensor, tau_BT: torch.Tensor) -> torch.Tensor:
@@ -35,9 +38,17 @@ def noised(clean: torch.Tensor, noise: torch.Tensor, tau_BT: torch.Tensor) -> to
 
 
 def flow_loss(
-    predict: Predict, clean: torch.Tensor, weight: torch.Tensor, options: FlowOptions, generator: torch.Generator
+    predict: Predict,
+    clean: torch.Tensor,
+    weight: torch.Tensor,
+    options: FlowOptions,
+    generator: torch.Generator,
+    push: Push | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Losses for latents [B, T, V, C, h, w]; ``weight`` [B, T, V, 1, h, w] tells which cells matter more."""
+    """Losses for latents [B, T, V, C, h, w]; ``weight`` [B, T, V, 1, h, w] tells which cells matter more.
+
+    ``push`` is added to what rows learn from data; the others' targets are predictions, which have learned it already.
+    """
     batch, frames = clean.shape[:2]
     device = clean.device
 
@@ -67,8 +78,11 @@ def flow_loss(
         with torch.no_grad():
             bootstrapped = _two_half_steps(predict, noisy[rows], tau[rows], step[rows], rows)
         target = torch.cat([clean[: batch - own], bootstrapped.to(clean.dtype)])
-    error = (predict(noisy, tau, step, slice(0, batch)).float() - target) ** 2
-    error = (error * weight).mean((2, 3, 4, 5)) * ~told_clean
+    predicted = predict(noisy, tau, step, slice(0, batch)).float()
+    if push is not None:
+        by_data = (torch.arange(batch, device=device) < batch - own).view(batch, 1, 1, 1, 1, 1)
+        target = target + by_data * push(noisy, tau, step, predicted.detach())
+    error = ((predicted - target) ** 2 * weight).mean((2, 3, 4, 5)) * ~told_clean
     count = (~told_clean).float().sum(1).clamp(min=1.0)
     per_row = error.sum(1) / count
     losses = {"loss": per_row.mean()}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from drivewm.datatypes import SemanticClass
 from drivewm.training.cache import UNTOLD
 from drivewm.training.loop import FitOptions, fit
 from drivewm.training.self_rollout import RolloutOptions, rollout_loss, with_own_past
-from drivewm.training.worldmodel import EmbedAndDenoise
+from drivewm.training.worldmodel import EmbedAndDenoise, denoising_loss
+from drivewm.worldmodel.flow import FlowOptions
 from drivewm.worldmodel.session import Session
 from drivewm.worldmodel.sizes import SIZES
 from drivewm.worldmodel.transformer import DriveTransformer
@@ -41,8 +44,14 @@ def network() -> EmbedAndDenoise:
     return EmbedAndDenoise(DriveTransformer.of_size(SIZE))
 
 
+def alone(step: int, batch: int = 8) -> Told:
+    """The pendulum of a source that tells nothing else, so that only the past can be learned from."""
+    clips = pendulum(step, batch)
+    return clips | {UNTOLD + group: torch.ones_like(clips[UNTOLD + group]) for group in GROUPS}
+
+
 def own_past_loss(model: EmbedAndDenoise) -> float:
-    losses = [rollout_loss(ROLLOUT)(model, pendulum(900 + i, 32), torch.Generator().manual_seed(i)) for i in range(3)]
+    losses = [rollout_loss(ROLLOUT)(model, alone(900 + i, 32), torch.Generator().manual_seed(i)) for i in range(3)]
     return sum(float(loss["own_past"]) for loss in losses) / len(losses)
 
 
@@ -67,7 +76,7 @@ def test_the_middle_of_the_clip_is_what_a_session_dreams_and_the_rest_is_recorde
 def test_the_loss_after_ones_own_past_falls(tmp_path: Path) -> None:
     model = network()
     before = own_past_loss(model)
-    after = own_past_loss(fit(model, rollout_loss(ROLLOUT), pendulum, tmp_path, OPTIONS))
+    after = own_past_loss(fit(model, rollout_loss(ROLLOUT), alone, tmp_path, OPTIONS))
     assert after < 0.7 * before
 
 
@@ -92,3 +101,36 @@ def test_a_killed_rollout_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None
         fit(network(), killed, lambda step: pendulum(step, 2), tmp_path / "parts", options)
     resumed = fit(network(), loss_fn, lambda step: pendulum(step, 2), tmp_path / "parts", options)
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True))
+
+
+def test_guidance_moves_what_is_learned_where_agents_are_and_nowhere_else() -> None:
+    batch, drop = pendulum(3, 4), {group: torch.zeros(4, dtype=torch.bool) for group in ("layout", "boxes", "polylines")}
+    empty = batch | {"label": torch.full_like(batch["label"], SemanticClass.ROAD)}
+    crowd = batch | {"label": torch.full_like(batch["label"], SemanticClass.VEHICLE)}
+    model = network()
+
+    def loss(told: Told, guidance: float) -> float:
+        generator = torch.Generator().manual_seed(2)
+        with torch.no_grad():
+            return float(denoising_loss(model, told, drop, told["latent"], FlowOptions(guidance=guidance), generator)["loss"])
+
+    assert loss(empty, 1.5) == loss(empty, 1.0)
+    assert loss(crowd, 1.5) != loss(crowd, 1.0)
+
+
+def test_after_its_own_past_nobody_learns_who_was_not_told_where_things_are() -> None:
+    """What was recorded does not follow from a dream that was free to go elsewhere."""
+    alike: dict[int, list[float]] = {}
+
+    def heard(_: torch.nn.Module, given: tuple[Any, ...]) -> None:
+        drop = given[4]
+        alike.setdefault(given[0].shape[1], []).append(float((drop["layout"] & drop["boxes"] & drop["polylines"]).float().mean()))
+
+    model, rollout = network(), RolloutOptions(context=2, dreamed=(0, 4), learned=2)
+    model.register_forward_pre_hook(heard)
+    for frames in (SIZE.window, FRAMES):
+        batch = pendulum(0, 64, frames)
+        alike.clear()
+        rollout_loss(rollout)(model, batch, torch.Generator().manual_seed(1))
+        share = alike[SIZE.window][-1]
+        assert share > 0.2 if frames == SIZE.window else share < 0.1

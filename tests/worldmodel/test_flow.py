@@ -47,3 +47,21 @@ def test_context_frames_carry_no_loss_and_the_last_frame_is_never_context() -> N
     options = FlowOptions(bootstrap_share=0.0, clean_share=1.0)
     losses = flow_loss(wrong_but_for_the_last, CLEAN, torch.ones(()), options, torch.Generator().manual_seed(1))
     assert losses["loss"] == 0.0
+
+
+def test_what_is_guided_while_it_learns_has_no_loss_where_guiding_would_have_taken_it() -> None:
+    """Untold u, data d: weights that predict u + w (d - u) fit targets pushed by (1 - 1 / w) (told - untold)."""
+    scale, untold = 1.5, 0.2 * CLEAN
+    guided = untold + scale * (CLEAN - untold)
+
+    def push(x: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+        return (1.0 - 1.0 / scale) * (told - untold)
+
+    def loss_of(predicted: torch.Tensor) -> float:
+        chance = torch.Generator().manual_seed(1)
+        losses = flow_loss(lambda x, tau, step, rows: predicted[rows], CLEAN, torch.ones(()), FlowOptions(), chance, push)
+        return float(losses["loss"])
+
+    assert loss_of(guided) < 1e-10
+    assert loss_of(CLEAN) > 0.01
+    assert loss_of(untold + 2.0 * (CLEAN - untold)) > 0.01

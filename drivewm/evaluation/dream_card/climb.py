@@ -21,7 +21,7 @@ from drivewm.store import content_hash, load_record
 
 REFERENCE = "raster"
 WORKERS = 2
-QUICK_SCENES = 6  # of the first seed
+QUICK_SCENES = 2  # of the first seed
 RESULT = "result.json"
 
 

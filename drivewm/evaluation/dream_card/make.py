@@ -59,7 +59,7 @@ class CardOptions:
     only: tuple[str, ...] = ()
 
 
-QUICK = CardOptions(each=2, seconds=8.0, quick=True)
+QUICK = CardOptions(each=1, seconds=8.0, quick=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def of_sample(key: str, answer: Callable[[Sample, Path], Answer], again: bool = 
 QUESTIONS: tuple[Question, ...] = (
     of_sample("looks", looks.answer),
     of_sample("commands", commands.answer),
-    of_sample("sweep", sweep.answer),
+    Question(("sweep",), lambda asking: (sweep.answer(asking.sample, asking.out, few=asking.quick),)),
     of_sample("layout", layout.answer),
     of_sample("changes", changes.answer),
     of_sample("sky", sky.answer),

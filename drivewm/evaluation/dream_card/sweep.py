@@ -22,6 +22,7 @@ from drivewm.evaluation.steered import photographed
 
 TURNS_RADPS = tuple(round(0.06 * level, 2) for level in range(-5, 6))
 ASIDE_M = (-0.5, -0.25, 0.0, 0.25, 0.5)
+FEW_TURNS_RADPS, FEW_ASIDE_M = TURNS_RADPS[::5], ASIDE_M[::2]
 TURN_S, SHIFT_S = 1.6, 2.4
 MOST_STARTS = 2  # of each seed
 RANK_TARGET = 0.95
@@ -36,9 +37,9 @@ ROAD_CAMERAS = ("CAM_FRONT", "CAM_BACK")
 QUESTION = "Does it go where it is steered?"
 METHOD = (
     "{count} starts on held-out roads, dreamed again under the same noise for every way to steer. Sweep: after {context} "
-    "reference frames the car keeps its speed and turns at one of eleven rates from {low:.2f} to {high:.2f} rad/s for "
+    "reference frames the car keeps its speed and turns at one of {levels} rates from {low:.2f} to {high:.2f} rad/s for "
     "{turn_s:g} s; the motion reader's mean turn rate is ranked against the told one (Spearman's coefficient over the "
-    "eleven levels of a start, mean over starts), and the slope of read over told is taken about each start's mean. "
+    "levels of a start, mean over starts), and the slope of read over told is taken about each start's mean. "
     "Deviation: the recorded drive, but that it is told to move up to 0.5 m aside within {shift_s:g} s. Where a picture was "
     "taken is read from the road in it: the segmentation reader's road in the cameras ahead and behind is compared with the "
     "map as seen from places up to 1 m aside and headings up to 0.08 rad off, and the best place counts, less that of the "
@@ -63,12 +64,13 @@ class Ways:
         return [make(sample) for sample in self.samples]
 
 
-def answer(sample: Sample, out: Path) -> Answer:
-    """The sweep over eleven steering levels and the curve of small deviations."""
+def answer(sample: Sample, out: Path, few: bool = False) -> Answer:
+    """The sweep over eleven steering levels and the curve of small deviations; ``few``: three levels each."""
+    levels, offsets_m = (FEW_TURNS_RADPS, FEW_ASIDE_M) if few else (TURNS_RADPS, ASIDE_M)
     each = min(MOST_STARTS, max(1, int(np.bincount(sample.of_seed).min()) // 2))
-    turns = ways(sample, each, TURNS_RADPS, TURN_S, lambda start, level: turned(start, sample.drives.context, level))
+    turns = ways(sample, each, levels, TURN_S, lambda start, level: turned(start, sample.drives.context, level))
     asides = ways(
-        sample, each, ASIDE_M, SHIFT_S, lambda start, level: shifted(start, sample.drives.context, level, SHIFT_S - 0.4)
+        sample, each, offsets_m, SHIFT_S, lambda start, level: shifted(start, sample.drives.context, level, SHIFT_S - 0.4)
     )
     steered = {name: turn_rates(turns, make) for name, _, make in ROWS}
     offsets = offsets_read(asides)
@@ -82,7 +84,7 @@ def answer(sample: Sample, out: Path) -> Answer:
         QUESTION,
         tuple(claims),
         (
-            Rows("Eleven ways to steer", ("Spearman", "slope of read over told", "turn rate error, rad/s"), turn_rows),
+            Rows("Ways to steer", ("Spearman", "slope of read over told", "turn rate error, rad/s"), turn_rows),
             Rows("Up to 0.5 m aside", ("slope of read over told", "offset error, m"), aside_rows),
         ),
         (
@@ -93,8 +95,9 @@ def answer(sample: Sample, out: Path) -> Answer:
         METHOD.format(
             count=len(turns.begins),
             context=sample.drives.context,
-            low=TURNS_RADPS[0],
-            high=TURNS_RADPS[-1],
+            levels=len(levels),
+            low=levels[0],
+            high=levels[-1],
             turn_s=TURN_S,
             shift_s=SHIFT_S - 0.4,
         ),
@@ -213,15 +216,14 @@ def _chart(title: str, unit: str, read: dict[str, Array], ways: Ways) -> Chart:
 
 
 def _fan(turns: Ways, out: Path) -> tuple[str, str]:
-    """The front camera at the end of the sweep of the first start: five levels beside each other, a row for each world."""
-    view, picks = turns.samples[0].rig.names.index("CAM_FRONT"), (10, 8, 5, 2, 0)
+    """The front camera at the end of the sweep of the first start: some levels beside each other, a row for each world."""
+    view, last = turns.samples[0].rig.names.index("CAM_FRONT"), len(turns.levels) - 1
+    picks = sorted({round(last * share) for share in (0.0, 0.2, 0.5, 0.8, 1.0)}, reverse=True)
     rows = []
     for name, _, make in (ROWS[0], ROWS[3], ROWS[4]):
         panels = [enlarged(np.asarray(make(turns.samples[pick])[0, -1, view]), 90, 135) for pick in picks]
         names = [f"{name} {turns.levels[pick]:+.2f}" if pick == picks[0] else f"{turns.levels[pick]:+.2f}" for pick in picks]
         rows.append(beside([labelled(panel, text) for panel, text in zip(panels, names, strict=True)]))
     write_jpeg(out / "sweep-fan.jpg", stacked(rows))
-    return (
-        "sweep-fan.jpg",
-        f"One start steered five of the eleven ways, front camera after {TURN_S:g} s; turn in rad/s, left is positive.",
-    )
+    ways_shown = f"One start steered {len(picks)} of the {len(turns.levels)} ways"
+    return "sweep-fan.jpg", f"{ways_shown}, front camera after {TURN_S:g} s; turn in rad/s, left is positive."
