@@ -29,7 +29,7 @@ class FlowOptions:
     past_frames: int = 0  # of a clip, its first ones, are context in any case
     one_step_share: float = 0.0  # of the rows learn from data what a single step from noise should give
     context_noise: float = 0.4  # largest deviation added to context frames that are still told clean
-    guidance: float = 1.0  # of agents, learned into the weights, so that dreaming takes no second prediction
+    guidance: float = 1.0  # of agents, for which `denoising_loss` makes the push, so that dreaming takes no second prediction
 
 
 def noised(clean: torch.Tensor, noise: torch.Tensor, tau_BT: torch.Tensor) -> torch.Tensor:
