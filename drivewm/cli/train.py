@@ -223,10 +223,10 @@ def self_rollout(
             help="Frames that the model dreams before it learns the next three, of one step after the other; 0: none.", min=0
         ),
     ] = None,
-    dream_steps: Annotated[int, typer.Option(help="Denoising steps of a frame that it dreams meanwhile.", min=1, max=16)] = 1,
+    dream_steps: Annotated[int, typer.Option(help="Denoising steps of a frame that it dreams meanwhile.", min=1, max=16)] = 2,
     guided: Annotated[
         float, typer.Option(help="Guidance of agents that the weights learn to do without; 1: none.", min=1.0, max=4.0)
-    ] = 1.0,
+    ] = 1.5,
     seed: Seed = 0,
     out: Out = None,
     as_json: Json = False,

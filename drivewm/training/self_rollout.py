@@ -33,8 +33,8 @@ class RolloutOptions:
     context: int = 2  # recorded frames at the start of a clip
     dreamed: tuple[int, ...] = (0, 4, 12, 20)  # frames that the model dreams next, of one step after the other; 0: as in training
     learned: int = 3  # recorded frames after those
-    steps: int = 1  # denoising steps of a dreamed frame where the clip is told what is where; without, always one, see below
-    guidance: float = 1.0  # of agents, that the weights learn to do without being guided
+    steps: int = 2  # denoising steps of a dreamed frame where the clip is told what is where; without, always one, see below
+    guidance: float = 1.5  # of agents, that the weights learn to do without being guided
 
     def dreamed_at(self, step: int) -> int:
         return self.dreamed[step % len(self.dreamed)]

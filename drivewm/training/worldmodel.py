@@ -89,12 +89,18 @@ def _guiding(model: torch.nn.Module, batch: Tensors, drop: Tensors, scale: float
     """
     guidance = RegionGuidance(scale)
     within = guidance.cells(batch, batch["label"].shape[-1] // batch["latent"].shape[-1])
-    untold_drop = drop | {group: torch.ones_like(drop[group]) for group in guidance.drop}
+    rows = ~torch.stack([drop[group] for group in sorted(guidance.drop)]).all(0)  # the others are not told anything as it is
+    conditions = {key: value[rows] for key, value in batch.items() if key != "images"}
+    untold_drop = {group: torch.ones_like(gone[rows]) if group in guidance.drop else gone[rows] for group, gone in drop.items()}
+    alone: Any = getattr(model, "module", model)  # within data-parallel training not all processes may have such rows
 
     @torch.no_grad()
     def push(noisy: torch.Tensor, tau: torch.Tensor, step: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
-        untold, _ = model(noisy, tau, step, {key: value for key, value in batch.items() if key != "images"}, untold_drop)
-        return (1.0 - 1.0 / scale) * (told - untold.float()) * within
+        shift = torch.zeros_like(told)
+        if rows.any():
+            untold, _ = alone(noisy[rows], tau[rows], step[rows], conditions, untold_drop)
+            shift[rows] = (1.0 - 1.0 / scale) * (told[rows] - untold.float()) * within[rows]
+        return shift
 
     return push
 

@@ -20,7 +20,7 @@ from drivewm.worldmodel.transformer import DriveTransformer
 from tests.worldmodel.small_network import Told, told
 
 SIZE = replace(SIZES["tiny"], width=32, depth=2, heads=2, window=6, cell_width=16, latent_channels=4)
-ROLLOUT = RolloutOptions(context=2, dreamed=(4,), learned=2)
+ROLLOUT = RolloutOptions(context=2, dreamed=(4,), learned=2, steps=1, guidance=1.0)
 FRAMES = ROLLOUT.frames_at(0, SIZE.window)  # two more than the window holds
 OPTIONS = FitOptions(steps=60, batch=8, learning_rate=3e-3, warmup_steps=5, save_every=2, log_every=1, precision="no")
 GROUPS = ("layout", "boxes", "polylines")
@@ -56,7 +56,7 @@ def test_the_middle_of_the_clip_is_what_a_session_dreams_and_the_rest_is_recorde
     assert torch.equal(shown[:, 6:], batch["latent"][:, 6:])
     assert not shown.requires_grad
     assert model.network.training  # as it was
-    session, memory = Session(model.network, 1, drop), Session(model.network).start()
+    session, memory = Session(model.network, ROLLOUT.steps, drop), Session(model.network).start()
     for t in range(2):
         memory = session.observe(
             memory, {key: value[:, t : t + 1] for key, value in batch.items()}, batch["latent"][:, t : t + 1]
@@ -97,18 +97,20 @@ def test_a_killed_rollout_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None
 
 
 def test_guidance_moves_what_is_learned_where_agents_are_and_nowhere_else() -> None:
-    batch, drop = pendulum(3, 4), {group: torch.zeros(4, dtype=torch.bool) for group in ("layout", "boxes", "polylines")}
+    batch, told_all = pendulum(3, 4), dict.fromkeys(("layout", "boxes", "polylines"), torch.zeros(4, dtype=torch.bool))
+    free = {group: ~gone for group, gone in told_all.items()}
     empty = batch | {"label": torch.full_like(batch["label"], SemanticClass.ROAD)}
     crowd = batch | {"label": torch.full_like(batch["label"], SemanticClass.VEHICLE)}
     model = network()
 
-    def loss(told: Told, guidance: float) -> float:
+    def loss(told: Told, guidance: float, drop: Told = told_all) -> float:
         generator = torch.Generator().manual_seed(2)
         with torch.no_grad():
             return float(denoising_loss(model, told, drop, told["latent"], FlowOptions(guidance=guidance), generator)["loss"])
 
     assert loss(empty, 1.5) == loss(empty, 1.0)
     assert loss(crowd, 1.5) != loss(crowd, 1.0)
+    assert loss(crowd, 1.5, free) == loss(crowd, 1.0, free)  # where nothing is told there is nothing to guide by
 
 
 def test_clips_that_are_told_where_things_are_dream_in_all_steps_and_the_others_in_one() -> None:
