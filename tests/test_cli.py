@@ -73,6 +73,7 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
         names = [word for word in line.split()[1:] if word.islower() and not word.startswith("-")]
         code, out, _ = told(capsys, *names, "--help")
         assert code == 0 and "Usage:" in out and len(out.splitlines()) > 5, names
+        assert max(map(ord, out)) < 0x1F000, "a word between colons became a pictogram"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

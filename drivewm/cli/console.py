@@ -28,7 +28,7 @@ Policy = Annotated[
     ),
 ]
 World = Annotated[
-    str, typer.Option("--world", "-w", help="raster (exact), dream, free (dream without layout), a folder; also dream:free:K4.")
+    str, typer.Option("--world", "-w", help="raster (exact), dream, free (dream without layout), a folder; also dream:K4.")
 ]
 
 WorldModel = Annotated[str, typer.Option("--world", "-w", help="dream, or a folder written by `drivewm train worldmodel`.")]
